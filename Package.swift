@@ -1,0 +1,123 @@
+// swift-tools-version: 6.2
+// The house in one file: a target a module, its arrows as dependencies (ARCHITECTURE.md explains the floors).
+// `swift build --explicit-target-dependency-import-check error` and Tests/TidyTests hold the arrows.
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// Release builds check exclusivity statically only: across modules the dynamic checks cost half of a parser's time,
+/// and debug builds and every simulation keep them on.
+let hot: [SwiftSetting] = strict + [
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
+]
+
+let collections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "weft",
+    products: [
+        .executable(name: "weft", targets: ["weft"]),
+        .executable(name: "weft-proxy", targets: ["weft-proxy"]),
+        .executable(name: "weft-controller", targets: ["weft-controller"]),
+        .executable(name: "weft-init", targets: ["weft-init"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // C: system libraries and the few calls Swift cannot spell.
+        .systemLibrary(name: "COpenSSLSystem", path: "Sources/COpenSSLSystem", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CPcap", path: "Sources/CPcap", providers: [.apt(["libpcap-dev"])]),
+        .target(name: "COpenSSL", dependencies: ["COpenSSLSystem"]),
+        .target(name: "CLinux"),
+        .target(name: "CDeterminism", dependencies: ["COpenSSLSystem"]),
+
+        // Floor 0
+        .target(name: "Base", swiftSettings: hot),
+        .target(name: "Documents", dependencies: ["Base", collections, yams], swiftSettings: strict),
+
+        // Floor 1
+        .target(name: "HTTP", dependencies: ["Base"], swiftSettings: hot),
+        .target(name: "TLS", dependencies: ["Base", "COpenSSL", "COpenSSLSystem"], swiftSettings: hot),
+        .target(name: "DNS", dependencies: ["Base"], swiftSettings: strict),
+        .target(name: "GRPC", dependencies: ["Base", "HTTP"], swiftSettings: hot),
+        .target(name: "MeshAPI", dependencies: ["Base", "GRPC", protobuf], exclude: ["proto"], swiftSettings: [.enableUpcomingFeature("ExistentialAny")]),
+        .target(name: "Capture", dependencies: ["Base", "HTTP", "CPcap"], swiftSettings: strict),
+
+        // Floor 2
+        .target(name: "Platform", dependencies: ["Base"], swiftSettings: hot),
+        .target(name: "Transport", dependencies: ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", deque], swiftSettings: hot),
+        .target(name: "Kube", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", collections], swiftSettings: strict),
+
+        // Floor 3
+        .target(name: "Proxy", dependencies: ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", deque, collections, protobuf], swiftSettings: hot),
+        .target(name: "Manifests", dependencies: ["Base", "Documents", "Kube"], swiftSettings: strict),
+        .target(name: "ControlPlane", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests", collections, protobuf], swiftSettings: strict),
+        .target(name: "Commands", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests"], swiftSettings: strict),
+
+        // Floor 4
+        .target(name: "Linux", dependencies: ["Base", "Platform", "CLinux"], swiftSettings: hot),
+        .target(name: "Simulator", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "CDeterminism", deque, collections], swiftSettings: hot),
+
+        // Floor 5
+        .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", collections], swiftSettings: strict),
+        .target(name: "Rehearsal", dependencies: ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture", collections], swiftSettings: strict),
+        .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "Linux", "Simulator", "Capture", "CLinux"], swiftSettings: strict),
+        .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Kube", "Proxy", "ControlPlane", "Simulator", "Scenario"], path: "Simulations", swiftSettings: strict),
+
+        // Executables: the only places where a component meets a binding.
+        .executableTarget(name: "weft", dependencies: ["Base", "Documents", "Platform", "Commands", "Linux", "Kube", "Manifests", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster", "CDeterminism", arguments], swiftSettings: strict),
+        .executableTarget(name: "weft-proxy", dependencies: ["Base", "Platform", "Proxy", "Linux"], swiftSettings: hot),
+        .executableTarget(name: "weft-controller", dependencies: ["Base", "Platform", "ControlPlane", "Linux", arguments], swiftSettings: strict),
+        .executableTarget(name: "weft-init", dependencies: ["Base", "Platform", "Linux", arguments], swiftSettings: strict),
+    ]
+        + [
+            ("Base", []), ("Documents", ["Base"]), ("HTTP", ["Base"]), ("TLS", ["Base", "CDeterminism"]), ("DNS", ["Base"]),
+            ("GRPC", ["Base", "HTTP"]), ("MeshAPI", ["Base"]), ("Capture", ["Base", "HTTP"]), ("Platform", ["Base"]),
+            ("Transport", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "Simulator"]),
+            ("Kube", ["Base", "Documents", "Platform", "HTTP", "Transport", "Simulator"]),
+            ("Proxy", ["Base", "Platform", "HTTP", "TLS", "MeshAPI", "Transport", "Simulator"]),
+            ("Manifests", ["Base", "Documents", "Kube"]),
+            ("ControlPlane", ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Simulator"]),
+            ("Linux", ["Base", "Platform"]), ("Simulator", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube"]),
+            ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture"]),
+            ("Commands", ["Base", "Documents", "Manifests"]), ("Tidy", []), ("EndToEnd", ["Base", "Documents"]),
+        ].map { (name: String, uses: [String]) in
+            .testTarget(
+                name: name + "Tests",
+                dependencies: (uses + (["Tidy", "EndToEnd"].contains(name) ? [] : [name])).map { .byName(name: $0) },
+                swiftSettings: [.enableUpcomingFeature("ExistentialAny")])
+        },
+    swiftLanguageModes: [.v6]
+)
+
+// `WEFT_ONLY=HTTP,TLS swift test` builds and tests just these modules and what they rest on.
+if let only = Context.environment["WEFT_ONLY"] {
+    var wanted: Set<String> = []
+    func want(_ name: String) {
+        guard let target = package.targets.first(where: { $0.name == name }), wanted.insert(name).inserted else { return }
+        for dependency in target.dependencies {
+            switch dependency {
+            case .targetItem(let name, _), .byNameItem(let name, _): want(name)
+            default: break
+            }
+        }
+    }
+    for name in only.split(separator: ",").map(String.init) {
+        want(name)
+        want(name + "Tests")
+    }
+    package.targets.removeAll { !wanted.contains($0.name) }
+    package.products.removeAll { !wanted.contains($0.name) }
+}
