@@ -67,8 +67,9 @@ struct FlowTable {
         let other = flow.ends.0 == from ? flow.sent.1 : flow.sent.0
         guard let origin = direction.origin else { return flow.isOver && segment.acknowledgement == nil }
         if direction.hasSYN { return origin != segment.sequence &+ 1 && (flow.isOver || !direction.chunks.isEmpty || !other.chunks.isEmpty) }
+        // Captured out of order, the SYN comes late and fits just before the data; a new connection's lies elsewhere.
         let before = Int32(bitPattern: origin &- (segment.sequence &+ 1))
-        return flow.isOver || before < 0 || before > 1 << 16
+        return before < 0 || before > 1 << 16
     }
 
     /// No more packets come.

@@ -70,6 +70,9 @@ struct StreamCursor {
     }
 }
 
+/// Fields of a request that would make the engine wait for its body.
+private let framing: [StaticString] = ["content-length", "transfer-encoding", "expect", "te", "trailer"]
+
 /// Why no further message comes from a direction.
 enum MessageStop {
     /// All captured bytes are used.
@@ -153,7 +156,7 @@ final class MessageReader {
     /// Tells the client engine what was asked, so that it knows how the answer is framed.
     func expect(_ head: RequestHead) throws(Refusal) {
         var asked = head
-        for name in ["content-length", "transfer-encoding", "expect", "te", "trailer"] { asked.headers.removeAll(name) }
+        for name in framing { asked.headers.removeAll(name) }
         stream = try engine.sendRequest(asked, endStream: true)
         discardOutput()
     }

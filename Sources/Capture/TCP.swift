@@ -76,20 +76,19 @@ struct TCPDirection {
         if segment.isRST { isReset = true }
         let first = segment.isSYN ? segment.sequence &+ 1 : segment.sequence
         if segment.isSYN {
-            if origin == nil || (!hasSYN && chunks.isEmpty) || (hasSYN && chunks.isEmpty) {
+            let shift = origin.map { Int64(Int32(bitPattern: $0 &- first)) } ?? -1
+            if !hasSYN, shift >= 0, shift <= Limits.sequenceStepBytesMax {
+                // The SYN came late (captured out of order): what came before keeps its distance from it.
+                for i in chunks.indices { chunks[i].offset += shift }
+                highest += shift
+                finOffset = finOffset.map { $0 + shift }
+                origin = first
+                hasSYN = true
+            } else if chunks.isEmpty {
                 origin = first
                 highest = 0
+                finOffset = nil
                 hasSYN = true
-            } else if !hasSYN, let origin {
-                // The SYN came after data (captured out of order): the data keeps its distance from it.
-                let shift = Int64(Int32(bitPattern: origin &- first))
-                if shift >= 0, shift <= Limits.sequenceStepBytesMax {
-                    for i in chunks.indices { chunks[i].offset += shift }
-                    highest += shift
-                    finOffset = finOffset.map { $0 + shift }
-                    self.origin = first
-                    hasSYN = true
-                }
             }
         } else if origin == nil {
             // A reset or a bare acknowledgement before anything else still tells where the stream stands.

@@ -70,6 +70,12 @@ import Testing
         #expect(result.chunks.first?.offset == 0)
     }
 
+    @Test func `a SYN captured after the FIN leaves the data between them`() throws {
+        let result = try direction([Segment(sequence: 1004, flags: [.fin, .ack]), Segment(sequence: 1000, flags: [.syn]), at(1001, "abc")])
+        #expect(text(result) == "abc")
+        #expect(result.gaps.count == 0)
+    }
+
     @Test func `a segment from far outside the window is foreign`() throws {
         let result = try direction([Segment(sequence: 0, flags: [.syn]), at(1, "abc"), at(0x7000_0000, "x")])
         #expect(text(result) == "abc")
