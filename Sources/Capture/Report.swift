@@ -122,6 +122,24 @@ public struct CaptureReport: Sendable {
     /// Why reading stopped before the file's end. What was read until then is in the report.
     public var damage: CaptureFailure?
 
+    public init(
+        file: String, packets: Int, bytes: Int, linkType: String, start: WallTime?, duration: Interval, flows: [CapturedFlow], conversations: [CapturedConversation],
+        packetsNotTCP: Int, packetsMalformed: Int, problems: [CaptureProblem], damage: CaptureFailure?
+    ) {
+        self.file = file
+        self.packets = packets
+        self.bytes = bytes
+        self.linkType = linkType
+        self.start = start
+        self.duration = duration
+        self.flows = flows
+        self.conversations = conversations
+        self.packetsNotTCP = packetsNotTCP
+        self.packetsMalformed = packetsMalformed
+        self.problems = problems
+        self.damage = damage
+    }
+
     /// Requests captured in all conversations.
     public var requestCount: Int { conversations.reduce(0) { $0 + $1.exchanges.count { $0.request != nil } } }
     /// Answers captured in all conversations; 1xx count, as they do on the wire.
