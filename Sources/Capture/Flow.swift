@@ -65,6 +65,8 @@ struct FlowTable {
     private func begins(anew segment: TCPSegment, from: SocketAddress, _ flow: Flow) -> Bool {
         let direction = flow.ends.0 == from ? flow.sent.0 : flow.sent.1
         let other = flow.ends.0 == from ? flow.sent.1 : flow.sent.0
+        // A SYN that acknowledges the opener's own belongs to it, whatever number it chose (half-open servers try several).
+        if let number = segment.acknowledgement, other.hasSYN, let opened = other.origin, number &- opened <= 1 << 16 { return false }
         guard let origin = direction.origin else { return flow.isOver && segment.acknowledgement == nil }
         if direction.hasSYN { return origin != segment.sequence &+ 1 && (flow.isOver || !direction.chunks.isEmpty || !other.chunks.isEmpty) }
         // Captured out of order, the SYN comes late and fits just before the data; a new connection's lies elsewhere.

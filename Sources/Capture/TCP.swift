@@ -95,6 +95,13 @@ struct TCPDirection {
             if segment.isRST { return 0 }
             origin = first
         }
+        // A server that answered with several SYNs means the one whose numbers its data carries.
+        if !segment.payload.isEmpty, chunks.isEmpty, let known = origin, abs(Int64(Int32(bitPattern: first &- known))) > Limits.sequenceStepBytesMax {
+            origin = first
+            highest = 0
+            hasSYN = false
+            finOffset = nil
+        }
         guard let origin else { return 0 }
         // RST payload is a message to people, not part of the stream (RFC 9293 section 3.10.7.4).
         if segment.isRST { return 0 }
