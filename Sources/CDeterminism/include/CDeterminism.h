@@ -1,1 +1,8 @@
-// placeholder
+// Umbrella of the parts that make a process repeatable. Linked into simulator and tests only, never into what ships alone.
+#ifndef WEFT_CDETERMINISM_H
+#define WEFT_CDETERMINISM_H
+
+#include "rand.h"
+#include "hashing.h"
+
+#endif
