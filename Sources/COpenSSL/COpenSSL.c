@@ -139,6 +139,84 @@ int weft_x509_has_name(X509 *certificate, const unsigned char *name, size_t coun
     return found;
 }
 
+// ---- chains ----
+
+/// OpenSSL calls it self-signed by its names alone, its signature says otherwise.
+static int looks_self_signed(X509 *certificate) {
+    return (X509_get_extension_flags(certificate) & EXFLAG_SS) != 0 && X509_self_signed(certificate, 1) != 1;
+}
+
+/// Whether the anchor has signed its namesake and may have one at the context's time.
+static int vouches(X509_STORE_CTX *context, X509 *anchor, X509 *namesake, int intermediates) {
+    long path = X509_get_pathlen(anchor);
+    return X509_check_issued(anchor, namesake) == X509_V_OK && X509_check_ca(anchor) == 1 && (path < 0 || path >= intermediates)
+        && X509_cmp_timeframe(X509_STORE_CTX_get0_param(context), X509_get0_notBefore(anchor), X509_get0_notAfter(anchor)) == 0
+        && X509_verify(namesake, X509_get0_pubkey(anchor)) == 1;
+}
+
+/// The store's anchors, and with them those namesakes among `others` that an anchor vouches for. NULL: none, or no memory.
+static STACK_OF(X509) *anchors_with_namesakes(X509_STORE_CTX *context, STACK_OF(X509) *others) {
+    STACK_OF(X509) *anchors = X509_STORE_get1_all_certs(X509_STORE_CTX_get0_store(context));
+    int roots = anchors == NULL ? 0 : sk_X509_num(anchors);
+    int intermediates = 0, found = 0;
+    for (int i = 0; i < sk_X509_num(others); i++)
+        if (!(X509_get_extension_flags(sk_X509_value(others, i)) & (EXFLAG_SI | EXFLAG_SS))) intermediates++;
+    for (int i = 0; i < sk_X509_num(others); i++) {
+        X509 *other = sk_X509_value(others, i);
+        if (!looks_self_signed(other)) continue;
+        for (int root = 0; root < roots; root++) {
+            if (!vouches(context, sk_X509_value(anchors, root), other, intermediates)) continue;
+            if (X509_up_ref(other)) {
+                if (sk_X509_push(anchors, other)) found = 1;
+                else X509_free(other);
+            }
+            break;
+        }
+    }
+    if (found) return anchors;
+    sk_X509_pop_free(anchors, X509_free);
+    return NULL;
+}
+
+static int verify_once(X509_STORE_CTX *context, int *error, X509 **culprit) {
+    if (X509_verify_cert(context) > 0) return 1;
+    *error = X509_STORE_CTX_get_error(context);
+    if (*error == X509_V_OK) *error = X509_V_ERR_UNSPECIFIED;
+    *culprit = X509_STORE_CTX_get_current_cert(context);
+    if (*culprit == NULL) *culprit = X509_STORE_CTX_get0_cert(context);
+    if (*culprit != NULL && !X509_up_ref(*culprit)) *culprit = NULL;
+    return 0;
+}
+
+int weft_x509_verify(X509_STORE_CTX *context, int *error, X509 **culprit) {
+    *error = X509_V_OK;
+    *culprit = NULL;
+    X509 *leaf = X509_STORE_CTX_get0_cert(context);
+    STACK_OF(X509) *untrusted = X509_STORE_CTX_get0_untrusted(context);
+    int odd = looks_self_signed(leaf);
+    for (int i = 0; !odd && i < sk_X509_num(untrusted); i++) odd = looks_self_signed(sk_X509_value(untrusted, i));
+    if (!odd) return verify_once(context, error, culprit);
+
+    STACK_OF(X509) *others = untrusted == NULL ? sk_X509_new_null() : sk_X509_dup(untrusted);
+    X509_STORE_CTX *second = X509_STORE_CTX_new_ex(NULL, NULL);
+    STACK_OF(X509) *anchors = NULL;
+    int ok = 0;
+    if (others != NULL && second != NULL && sk_X509_unshift(others, leaf)) anchors = anchors_with_namesakes(context, others);
+    if (anchors == NULL) {
+        ok = verify_once(context, error, culprit);
+    } else if (X509_STORE_CTX_init(second, X509_STORE_CTX_get0_store(context), leaf, untrusted)
+        && X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(second), X509_STORE_CTX_get0_param(context))) {
+        X509_STORE_CTX_set0_trusted_stack(second, anchors);
+        ok = verify_once(second, error, culprit);
+    } else {
+        *error = X509_V_ERR_OUT_OF_MEM;
+    }
+    X509_STORE_CTX_free(second);
+    sk_X509_pop_free(anchors, X509_free);
+    sk_X509_free(others);
+    return ok;
+}
+
 // ---- context ----
 
 static int verify_peer(X509_STORE_CTX *store, void *unused) {
@@ -149,33 +227,30 @@ static int verify_peer(X509_STORE_CTX *store, void *unused) {
         X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
         return 0;
     }
-    int ok = X509_verify_cert(store) > 0;
-    X509 *culprit = X509_STORE_CTX_get_current_cert(store);
+    int error = X509_V_OK;
+    X509 *culprit = NULL;
+    int ok = weft_x509_verify(store, &error, &culprit);
     if (ok && wire->checks_name) {
-        culprit = X509_STORE_CTX_get0_cert(store);
+        X509 *leaf = X509_STORE_CTX_get0_cert(store);
         int named = 0;
         for (size_t at = 0; !named && at + 2 <= wire->names_count;) {
             size_t length = (size_t)wire->names[at] << 8 | wire->names[at + 1];
             at += 2;
             if (length > wire->names_count - at) break;
-            named = weft_x509_has_name(culprit, wire->names + at, length);
+            named = weft_x509_has_name(leaf, wire->names + at, length);
             at += length;
         }
         if (!named) {
-            X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+            error = X509_V_ERR_HOSTNAME_MISMATCH;
+            culprit = X509_up_ref(leaf) ? leaf : NULL;
             ok = 0;
         }
     }
+    // The second context of weft_x509_verify may have spoken, so the first is told either way.
+    X509_STORE_CTX_set_error(store, error);
     if (!ok) {
-        int error = X509_STORE_CTX_get_error(store);
-        if (error == X509_V_OK) {
-            error = X509_V_ERR_UNSPECIFIED;
-            X509_STORE_CTX_set_error(store, error);
-        }
-        if (culprit == NULL) culprit = X509_STORE_CTX_get0_cert(store);
         X509_free(wire->verify_certificate);
-        wire->verify_certificate = NULL;
-        if (culprit != NULL && X509_up_ref(culprit)) wire->verify_certificate = culprit;
+        wire->verify_certificate = culprit;
         wire->verify_error = error;
     }
     return ok;

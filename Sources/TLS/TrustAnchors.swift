@@ -52,10 +52,10 @@ public final class TrustAnchors: @unchecked Sendable {
         case .client: X509_STORE_CTX_set_purpose(context, X509_PURPOSE_SSL_CLIENT)
         case .server: X509_STORE_CTX_set_purpose(context, X509_PURPOSE_SSL_SERVER)
         }
-        guard X509_verify_cert(context) <= 0 else { return }
-        var culprit = leaf
-        if let pointer = X509_STORE_CTX_get_current_cert(context), X509_up_ref(pointer) == 1 { culprit = Certificate(owning: pointer) }
-        throw verificationError(X509_STORE_CTX_get_error(context), about: culprit, expected: [])
+        var error: Int32 = 0
+        var culprit: OpaquePointer?
+        guard weft_x509_verify(context, &error, &culprit) != 1 else { return }
+        throw verificationError(error, about: culprit.map { Certificate(owning: $0) } ?? leaf, expected: [])
     }
 }
 
