@@ -30,6 +30,8 @@ public final class TrustAnchors: @unchecked Sendable {
     /// What every verification shares, in handshakes too.
     static func configure(_ parameters: OpaquePointer?) {
         X509_VERIFY_PARAM_set_flags(parameters, UInt(X509_V_FLAG_PARTIAL_CHAIN))
+        // 112 bits (NIST SP 800-57): no RSA under 2048, no curve under 224, no SHA-1 signatures. As in handshakes.
+        X509_VERIFY_PARAM_set_auth_level(parameters, 2)
         X509_VERIFY_PARAM_set_depth(parameters, Int32(TLSLimits.chainDepthMax))
     }
 
