@@ -5,6 +5,9 @@ import Base
 import SwiftProtobuf
 
 extension Mesh {
+    public typealias Duration = Google_Protobuf_Duration
+    public typealias Timestamp = Google_Protobuf_Timestamp
+
     /// The message's bytes, maps in key order.
     public static func encode(_ message: some Message) -> [UInt8] {
         var options = BinaryEncodingOptions()
@@ -17,18 +20,18 @@ extension Mesh {
     /// The message, or nil when the bytes are not one: truncated, a bad tag, text that is not UTF-8, deeper than 100 levels.
     public static func decode<M: Message>(_ bytes: [UInt8]) -> M? { try? M(serializedBytes: bytes, partial: true) }
 
-    public static func duration(_ interval: Interval) -> Google_Protobuf_Duration {
-        Google_Protobuf_Duration(seconds: interval.seconds, nanos: Int32(interval.nanoseconds % 1_000_000_000))
+    public static func duration(_ interval: Interval) -> Duration {
+        Duration(seconds: interval.seconds, nanos: Int32(interval.nanoseconds % 1_000_000_000))
     }
 
-    public static func timestamp(_ time: WallTime) -> Google_Protobuf_Timestamp {
-        Google_Protobuf_Timestamp(seconds: time.seconds, nanos: Int32(time.nanoseconds - time.seconds * 1_000_000_000))
+    public static func timestamp(_ time: WallTime) -> Timestamp {
+        Timestamp(seconds: time.seconds, nanos: Int32(time.nanoseconds - time.seconds * 1_000_000_000))
     }
 }
 
 extension Interval {
     /// nil: the duration breaks its own rules (signs differ, nanos past a second) or is longer than 292 years.
-    public init?(_ duration: Google_Protobuf_Duration) {
+    public init?(_ duration: Mesh.Duration) {
         let (nanos, product) = (Int64(duration.nanos), duration.seconds.multipliedReportingOverflow(by: 1_000_000_000))
         guard nanos.magnitude < 1_000_000_000, nanos == 0 || duration.seconds == 0 || (nanos < 0) == (duration.seconds < 0) else { return nil }
         let sum = product.partialValue.addingReportingOverflow(nanos)
@@ -39,7 +42,7 @@ extension Interval {
 
 extension WallTime {
     /// nil: nanos outside a second, or a time that does not fit.
-    public init?(_ timestamp: Google_Protobuf_Timestamp) {
+    public init?(_ timestamp: Mesh.Timestamp) {
         let product = timestamp.seconds.multipliedReportingOverflow(by: 1_000_000_000)
         guard (0..<1_000_000_000).contains(timestamp.nanos), !product.overflow else { return nil }
         let sum = product.partialValue.addingReportingOverflow(Int64(timestamp.nanos))
