@@ -1,0 +1,64 @@
+// The near end of one streaming call: a service puts messages in, the transport takes them out as fast as the client reads.
+// It is bounded, and knows nothing of HTTP, so that services can be judged without a network.
+
+import Base
+import GRPC
+
+public final class ResponseStream<Message> {
+    private var messages: [Message] = []
+    private let capacity: Int
+    /// How the call ends, once the messages before it are taken. nil: it goes on.
+    public private(set) var status: GRPCStatus?
+    /// Tells the transport that there is something to take. Called inside `send` and `finish`.
+    public var wake: (() -> Void)?
+    /// Tells the service that nobody listens any more. Called once, unless the service finished first.
+    public var onCancel: (() -> Void)?
+    /// The queue was full and the stream ended by itself.
+    public private(set) var overflowed = false
+
+    /// `capacity`: messages that may wait.
+    public init(capacity: Int = ControlPlaneLimits().streamQueueMessagesMax) { self.capacity = capacity }
+
+    public var isOpen: Bool { status == nil }
+
+    /// Queues a message. When the queue is full the stream ends with OK at once, without what was queued: the client reads a
+    /// fresh snapshot when it comes back.
+    public func send(_ message: Message) {
+        guard status == nil else { return }
+        if messages.count >= capacity {
+            overflowed = true
+            messages.removeAll()
+            end(.ok)
+        } else {
+            messages.append(message)
+        }
+        wake?()
+    }
+
+    public func finish(_ status: GRPCStatus) {
+        guard self.status == nil else { return }
+        self.status = status
+        onCancel = nil
+        wake?()
+    }
+
+    /// The oldest message that waits.
+    public func next() -> Message? { messages.isEmpty ? nil : messages.removeFirst() }
+
+    /// No message waits and the call is over: send `status`.
+    public var isDone: Bool { messages.isEmpty && status != nil }
+
+    /// The client went away.
+    public func cancel() {
+        messages.removeAll()
+        wake = nil
+        if status == nil { end(GRPCStatus(.cancelled, "the client went away")) }
+    }
+
+    private func end(_ status: GRPCStatus) {
+        self.status = status
+        let tell = onCancel
+        onCancel = nil
+        tell?()
+    }
+}
