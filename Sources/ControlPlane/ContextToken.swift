@@ -3,6 +3,7 @@
 
 import Base
 import Documents
+import Kube
 
 public struct ContextToken: Equatable, Sendable {
     public var namespace = ""
@@ -33,10 +34,10 @@ public struct ContextToken: Equatable, Sendable {
     private mutating func readJSON(_ text: String) -> Bool {
         guard let value = try? Value.parse(json: Array(text.utf8)) else { return false }
         guard case .object = value else { return false }
-        namespace = value["ns"]?.string ?? ""
-        nodeName = value["nodeName"]?.string ?? ""
-        pod = value["pod"]?.string ?? ""
-        externalWorkload = value["external_workload"]?.string ?? ""
+        namespace = value.text("ns") ?? ""
+        nodeName = value.text("nodeName") ?? ""
+        pod = value.text("pod") ?? ""
+        externalWorkload = value.text("external_workload") ?? ""
         return true
     }
 

@@ -3,6 +3,7 @@
 import Base
 import ControlPlane
 import GRPC
+import Kube
 import MeshAPI
 import Testing
 
@@ -142,7 +143,7 @@ private struct World {
         world.index.apply(slice("books/web-1", of: "web", [target]))
         let stream = world.get()
         #expect(stream.next()?.add.addrs[0].protocolHint.protocol == .h2(.init()))
-        var server = Cluster.Server(name: name("other/s"), createdAt: WallTime(seconds: 1), podSelector: .init([.init(key: "app", operation: .in, values: ["web"])]), port: .name("http"))
+        var server = Cluster.Server(name: name("other/s"), createdAt: WallTime(seconds: 1), podSelector: LabelSelector(labels: ["app": "web"]), port: .name("http"))
         server.proxyProtocol = "opaque"
         world.index.apply(server)
         world.index.flush()

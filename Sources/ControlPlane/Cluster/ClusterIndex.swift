@@ -44,6 +44,7 @@ public final class ClusterIndex {
     private var owners: [String: Cluster.Pod.Owner] = [:]
     private var profiles: [Cluster.Name: Cluster.ServiceProfile] = [:]
     private var serversByNamespace: [String: [Cluster.Server]] = [:]
+    private(set) var authorizations = AuthorizationTable()
     private let clusterDomain: String
 
     public init(clusterDomain: String = "cluster.local") { self.clusterDomain = clusterDomain }
@@ -228,7 +229,44 @@ public final class ClusterIndex {
         publish(podsOf: name.namespace)
     }
 
+    public func apply(_ authorization: Cluster.ServerAuthorization) {
+        if authorizations.set(authorization.name, authorization) { publish(podsOf: authorization.name.namespace) }
+    }
+
+    public func remove(serverAuthorization name: Cluster.Name) {
+        if authorizations.set(name, nil as Cluster.ServerAuthorization?) { publish(podsOf: name.namespace) }
+    }
+
+    public func apply(_ policy: Cluster.AuthorizationPolicy) {
+        if authorizations.set(policy.name, policy) { publish(podsOf: policy.name.namespace) }
+    }
+
+    public func remove(authorizationPolicy name: Cluster.Name) {
+        if authorizations.set(name, nil as Cluster.AuthorizationPolicy?) { publish(podsOf: name.namespace) }
+    }
+
+    public func apply(_ authentication: Cluster.MeshTLSAuthentication) {
+        if authorizations.set(authentication.name, authentication) { publishAuthentications() }
+    }
+
+    public func remove(meshTLSAuthentication name: Cluster.Name) {
+        if authorizations.set(name, nil as Cluster.MeshTLSAuthentication?) { publishAuthentications() }
+    }
+
+    public func apply(_ authentication: Cluster.NetworkAuthentication) {
+        if authorizations.set(authentication.name, authentication) { publishAuthentications() }
+    }
+
+    public func remove(networkAuthentication name: Cluster.Name) {
+        if authorizations.set(name, nil as Cluster.NetworkAuthentication?) { publishAuthentications() }
+    }
+
     // MARK: Who must hear
+
+    /// Policies may name authentications of any namespace.
+    private func publishAuthentications() {
+        for namespace in authorizations.namespaces { publish(podsOf: namespace) }
+    }
 
     private func publish(service name: Cluster.Name, _ addresses: [IPAddress]) {
         publish(.service(name))

@@ -1,8 +1,10 @@
 // What the control plane knows of Kubernetes objects: the fields it reads, as values. Objects become these in one place, so
-// that the services can be judged without an API server. Dictionaries here are for look-up only.
+// that the services can be judged without an API server.
 
 import Base
+import Kube
 import MeshAPI
+import OrderedCollections
 
 public enum Cluster {
     public struct Name: Hashable, Comparable, Sendable, CustomStringConvertible {
@@ -32,8 +34,8 @@ public enum Cluster {
         }
 
         public var name: Name
-        public var labels: [String: String] = [:]
-        public var annotations: [String: String] = [:]
+        public var labels: KubeLabels = [:]
+        public var annotations: KubeLabels = [:]
         public var isExternalName = false
         /// Empty for a headless service.
         public var clusterIPs: [IPAddress] = []
@@ -95,8 +97,8 @@ public enum Cluster {
         }
 
         public var name: Name
-        public var labels: [String: String] = [:]
-        public var annotations: [String: String] = [:]
+        public var labels: KubeLabels = [:]
+        public var annotations: KubeLabels = [:]
         public var ips: [IPAddress] = []
         public var hostIPs: [IPAddress] = []
         public var isHostNetwork = false
@@ -146,8 +148,8 @@ public enum Cluster {
         public var name: Name
         /// Of the label `kubernetes.io/service-name`.
         public var serviceName: String
-        public var labels: [String: String] = [:]
-        public var annotations: [String: String] = [:]
+        public var labels: KubeLabels = [:]
+        public var annotations: KubeLabels = [:]
         /// Target ports by the name of the service's port.
         public var ports: [(name: String, port: UInt16)] = []
         public var endpoints: [Endpoint] = []
@@ -176,7 +178,7 @@ public enum Cluster {
 
     public struct Namespace: Equatable, Sendable {
         public var name: String
-        public var annotations: [String: String] = [:]
+        public var annotations: KubeLabels = [:]
 
         public init(name: String) { self.name = name }
     }
@@ -216,14 +218,14 @@ public enum Cluster {
 
         public var name: Name
         public var createdAt: WallTime
-        public var labels: [String: String] = [:]
-        public var podSelector: Selector
+        public var labels: KubeLabels = [:]
+        public var podSelector: LabelSelector
         public var port: Port
         /// `unknown`, `HTTP/1`, `HTTP/2`, `gRPC`, `opaque`, `TLS`.
         public var proxyProtocol = "unknown"
         public var accessPolicy = "deny"
 
-        public init(name: Name, createdAt: WallTime, podSelector: Selector, port: Port) {
+        public init(name: Name, createdAt: WallTime, podSelector: LabelSelector, port: Port) {
             self.name = name
             self.createdAt = createdAt
             self.podSelector = podSelector
@@ -238,40 +240,6 @@ public enum Cluster {
                 if wanted == number { return true }
                 return pod.containers.contains { $0.ports.contains { $0.port == number && $0.hostPort == wanted } }
             case .name(let wanted): return pod.containers.contains { $0.ports.contains { $0.name == wanted && $0.port == number } }
-            }
-        }
-    }
-
-    /// A label selector. Source: k8s.io/apimachinery meta/v1 LabelSelector.
-    public struct Selector: Equatable, Sendable {
-        public enum Operation: String, Sendable { case `in` = "In", notIn = "NotIn", exists = "Exists", doesNotExist = "DoesNotExist" }
-
-        public struct Expression: Equatable, Sendable {
-            public var key: String
-            public var operation: Operation
-            public var values: [String]
-
-            public init(key: String, operation: Operation, values: [String] = []) {
-                self.key = key
-                self.operation = operation
-                self.values = values
-            }
-        }
-
-        /// All must hold; none matches everything.
-        public var expressions: [Expression] = []
-
-        public init(_ expressions: [Expression] = []) { self.expressions = expressions }
-
-        public func matches(_ labels: [String: String]) -> Bool {
-            expressions.allSatisfy { expression in
-                let value = labels[expression.key]
-                switch expression.operation {
-                case .in: return value.map { expression.values.contains($0) } ?? false
-                case .notIn: return value.map { !expression.values.contains($0) } ?? true
-                case .exists: return value != nil
-                case .doesNotExist: return value == nil
-                }
             }
         }
     }

@@ -2,7 +2,9 @@
 // Source: linkerd2 policy-controller k8s/index/src/outbound/index.rs, shared facts on the control plane 3.3.
 
 import Base
+import Kube
 import MeshAPI
+import OrderedCollections
 import SwiftProtobuf
 
 enum FailureAccrual {
@@ -10,7 +12,7 @@ enum FailureAccrual {
     private static let alpha = "balancer.alpha.linkerd.io/failure-accrual-"
 
     /// nil: off.
-    static func read(_ annotations: [String: String]) -> Mesh.Outbound.FailureAccrual? {
+    static func read(_ annotations: KubeLabels) -> Mesh.Outbound.FailureAccrual? {
         guard let mode = annotations[prefix], mode == "consecutive" || mode == "unified" else { return nil }
         guard
             let failures = annotations["\(prefix)-consecutive-max-failures"].map({ UInt32($0) }) ?? 7,

@@ -1,10 +1,11 @@
-// Policy of the ports a pod serves: the default policy, or a Server's protocol with its own access policy. Authorization
-// resources and routes attached to a Server are not read: a Server here admits what its `accessPolicy` says.
+// Policy of the ports a pod serves: the default policy, or a Server's protocol with whom its authorizations let in. Routes
+// attached to a Server are not read: every Server has its default routes.
 // Source: linkerd2 policy-controller grpc/src/inbound.rs, shared facts on the control plane 3.2 and on the data plane 3.5.
 
 import Base
 import GRPC
 import MeshAPI
+import OrderedCollections
 import SwiftProtobuf
 
 public final class InboundPolicyService {
@@ -64,7 +65,8 @@ public final class InboundPolicyService {
         var message = Mesh.Inbound.Server()
         if let server = index.server(of: pod, port: port) {
             message.labels = ["group": "policy.linkerd.io", "kind": "server", "name": server.name.name]
-            if let policy = DefaultPolicy(rawValue: server.accessPolicy) { message.authorizations = authorizations(policy) }
+            message.authorizations = AuthorizationTranslator(table: index.authorizations, options: options).authorizations(of: server)
+            if let policy = DefaultPolicy(rawValue: server.accessPolicy) { message.authorizations += authorizations(policy) }
             message.protocol = proxyProtocol(server.proxyProtocol, routes(pod, port, message.authorizations))
             return message
         }

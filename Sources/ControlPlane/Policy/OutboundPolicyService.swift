@@ -5,6 +5,7 @@
 import Base
 import GRPC
 import MeshAPI
+import OrderedCollections
 import SwiftProtobuf
 
 public final class OutboundPolicyService {

@@ -1,0 +1,31 @@
+// Every bound of the Kubernetes client: what it bounds, in which unit, what happens when it is full, where the number comes from.
+
+import Base
+
+public struct KubeLimits: Sendable {
+    /// Objects of one page of a list. Unit: objects. The server may give fewer. Source: client-go tools/pager defaultPageSize.
+    public var listPageObjectsMax = 500
+    /// Body of one answer. Unit: bytes. When full: the call fails with `malformed`. Source: 500 objects of etcd's 1.5 MiB would be
+    /// more, but real pages are a few MB; 256 MiB keeps a process of a small memory limit alive.
+    public var responseBytesMax = 256 * 1024 * 1024
+    /// One event of a watch stream. Unit: bytes. When full: the watch fails with `malformed` and is begun again by a list.
+    /// Source: etcd's request limit of 1.5 MiB, doubled for the envelope and for objects grown by conversion.
+    public var watchEventBytesMax = 3 * 1024 * 1024
+    /// Time from request to complete answer of anything but a watch. When full: the call fails with `timedOut`.
+    /// Source: the API server's own --request-timeout is 60 s; half of it, since a retry may be needed.
+    public var requestTimeout = Interval.seconds(30)
+    /// The server ends a watch after this time, drawn anew for each watch. Source: client-go reflector minWatchTimeout 5 min, doubled by chance.
+    public var watchTimeoutMin = Interval.minutes(5)
+    /// A watch that says nothing, not even a bookmark, for so long is begun again from where it stood. Source: bookmarks come about
+    /// once a minute (k8s.io/apiserver cacher defaultBookmarkFrequency); two may be lost.
+    public var watchSilenceMax = Interval.seconds(150)
+    /// First and longest wait between attempts. Source: client-go reflector backoff 800 ms to 30 s, factor 2, jitter 1.
+    public var backoffMin = Interval.milliseconds(800)
+    public var backoffMax = Interval.seconds(30)
+    /// Attempts far apart count as the first again. Source: client-go reflector backoff reset 2 min.
+    public var backoffReset = Interval.minutes(2)
+    /// How long a token read from its file is used. Source: client-go transport/token_source.go, one minute.
+    public var tokenPeriod = Interval.minutes(1)
+
+    public init() {}
+}

@@ -1,0 +1,85 @@
+// HTTP to one endpoint: a pool of HTTP/1 connections used last in, first out, or a few HTTP/2 connections. Requests are never
+// queued here: a new connection is made when none is free. Balancing, retries and backoff belong to the caller.
+
+import Base
+import HTTP
+import Platform
+
+/// Sends requests to one endpoint.
+public final class HTTPClient: HTTPConnectionOwner {
+    public let version: HTTPVersion
+    private let batch: FlushBatch
+    private let connector: any Connector
+    private let settings: HTTP2Settings
+    private let limits: TransportLimits
+    /// Every connection that lives, in order of birth.
+    private var connections: [HTTPConnection] = []
+    /// HTTP/1 connections without an exchange, the warmest last, with the time they became idle.
+    private var idle: [(connection: HTTPConnection, since: Instant)] = []
+    private var sweepTimer: TimerID?
+    private var isClosed = false
+
+    public init(version: HTTPVersion, connector: any Connector, batch: FlushBatch, settings: HTTP2Settings = HTTP2Settings(), limits: TransportLimits = TransportLimits()) {
+        self.version = version
+        self.connector = connector
+        self.batch = batch
+        self.settings = settings
+        self.limits = limits
+    }
+
+    public var connectionCount: Int { connections.count }
+
+    /// Sends a request on a free connection, or on a new one. Everything that happens to it, a failed connect included, is
+    /// told to the handler in a later turn. `singleUse` asks for a connection of its own (HTTP/1.0, no Host).
+    public func send(_ head: RequestHead, endStream: Bool, singleUse: Bool = false, handler: any HTTPStreamHandler) throws(Refusal) -> HTTPStream {
+        if isClosed { throw Refusal("the client of \(connector.target) is closed") }
+        if version == .http2 {
+            for connection in connections where connection.isAvailable { return try connection.open(head, endStream: endStream, handler: handler) }
+        } else if !singleUse {
+            while let (connection, _) = idle.popLast() {
+                if connection.isAvailable { return try connection.open(head, endStream: endStream, handler: handler) }
+            }
+        }
+        let connection = HTTPConnection(version: version == .http2 ? .http2 : .http11, settings: settings, batch: batch, limits: limits, owner: self) { connector.connect($0) }
+        connections.append(connection)
+        return try connection.open(head, endStream: endStream, handler: handler)
+    }
+
+    /// Lets what is open finish, takes nothing new.
+    public func drain() {
+        isClosed = true
+        idle.removeAll()
+        if let sweepTimer { batch.host.cancel(sweepTimer) }
+        for connection in connections { connection.drain() }
+    }
+
+    /// Ends everything now.
+    public func close() {
+        isClosed = true
+        idle.removeAll()
+        if let sweepTimer { batch.host.cancel(sweepTimer) }
+        for connection in connections { connection.close() }
+    }
+
+    public func available(_ connection: HTTPConnection) {
+        guard version != .http2, !isClosed, connection.streamCount == 0 else { return }
+        if idle.count >= limits.idleConnectionsMax { idle.removeFirst().connection.close() }
+        idle.append((connection, batch.host.now))
+        if sweepTimer == nil { scheduleSweep(after: limits.idleConnectionTimeout) }
+    }
+
+    public func closed(_ connection: HTTPConnection) {
+        connections.removeAll { $0 === connection }
+        idle.removeAll { $0.connection === connection }
+    }
+
+    private func scheduleSweep(after delay: Interval) {
+        sweepTimer = batch.host.after(delay) { [self] in
+            sweepTimer = nil
+            let oldest = batch.host.now - limits.idleConnectionTimeout
+            let expired = idle.prefix { $0.since <= oldest }.map(\.connection)
+            for connection in expired { connection.close() }
+            if let first = idle.first, !isClosed { scheduleSweep(after: first.since - oldest) }
+        }
+    }
+}

@@ -1,0 +1,469 @@
+// An HTTP engine bound to a connection: bytes in, stream events out, and everything the components ask for back into bytes.
+// Works the same over plain TCP and TLS, for both versions and both sides. Accepting, pooling and reconnecting live elsewhere.
+
+import Base
+import HTTP
+import Platform
+
+/// Hears what concerns a whole connection.
+public protocol HTTPConnectionOwner: AnyObject {
+    /// Server side: a request head arrived. Set `stream.handler` before returning, and answer in time.
+    func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool)
+    /// Client side: the connection can take another request (connected, idle again, or a stream slot is free).
+    func available(_ connection: HTTPConnection)
+    /// The connection is gone; its streams have been told.
+    func closed(_ connection: HTTPConnection)
+}
+
+extension HTTPConnectionOwner {
+    public func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool) { stream.reset(code: HTTP2ErrorCode.refusedStream) }
+    public func available(_ connection: HTTPConnection) {}
+}
+
+public final class HTTPConnection: ConnectionHandler {
+    public enum State { case connecting, open, draining, closed }
+
+    public let batch: FlushBatch
+    public let version: HTTPVersion
+    public private(set) var state: State
+    /// Whoever answers or asks; cleared at close.
+    public var owner: (any HTTPConnectionOwner)?
+    /// The stream of bytes below; nil once closed.
+    public private(set) var connection: (any Connection)?
+    /// Server side, set by the owner: what it wants to know again at each request (the peer's identity, a policy).
+    public var context: AnyObject?
+
+    private var http1: HTTP1Connection?
+    private var http2: HTTP2Connection?
+    private let limits: TransportLimits
+    private let isServer: Bool
+    private let isHTTP2: Bool
+    private var isMarked = false
+    private var closesAfterFlush = false
+    /// The one exchange of an HTTP/1 connection.
+    private var current: HTTPStream?
+    /// The streams of an HTTP/2 connection; look-up only.
+    private var streams: [UInt32: HTTPStream] = [:]
+    private var unacknowledgedBytes = 0
+    private var isTunnel = false
+    private var wantsPump = false
+    private var timer: TimerID?
+    private var timerDeadline = Instant.distantFuture
+    private var host: any Host { batch.host }
+
+    /// Server side of an accepted connection. Takes over as its handler; bytes already read go through `receive(buffered:)`.
+    public init(serving connection: any Connection, version: HTTPVersion, settings: HTTP2Settings = HTTP2Settings(), batch: FlushBatch, limits: TransportLimits = TransportLimits(), owner: any HTTPConnectionOwner) {
+        self.batch = batch
+        self.version = version
+        self.connection = connection
+        self.owner = owner
+        self.limits = limits
+        isServer = true
+        state = .open
+        isHTTP2 = version == .http2
+        if isHTTP2 { http2 = HTTP2Connection(role: .server, settings: settings, now: batch.host.now) } else { http1 = HTTP1Connection(role: .server) }
+        connection.handler = self
+        if isHTTP2 { markDirty() }
+    }
+
+    /// Client side over a connection being made by `connect`, which must return a connection with the given handler.
+    public init(version: HTTPVersion, settings: HTTP2Settings = HTTP2Settings(), batch: FlushBatch, limits: TransportLimits = TransportLimits(), owner: any HTTPConnectionOwner, connect: (any ConnectionHandler) -> any Connection) {
+        self.batch = batch
+        self.version = version
+        self.owner = owner
+        self.limits = limits
+        isServer = false
+        state = .connecting
+        isHTTP2 = version == .http2
+        if isHTTP2 { http2 = HTTP2Connection(role: .client, settings: settings, now: batch.host.now) } else { http1 = HTTP1Connection(role: .client) }
+        connection = connect(self)
+    }
+
+    /// Streams now open.
+    public var streamCount: Int { isHTTP2 ? streams.count : (current == nil ? 0 : 1) }
+
+    /// Client side: another request may be sent now.
+    public var isAvailable: Bool {
+        guard state == .open || state == .connecting, !closesAfterFlush else { return false }
+        return isHTTP2 ? http2!.isReusable : (current == nil && http1!.isReusable)
+    }
+
+    // MARK: What components ask for
+
+    /// Client side: sends a request. Throws when no stream is free.
+    public func open(_ head: RequestHead, endStream: Bool, handler: any HTTPStreamHandler) throws(Refusal) -> HTTPStream {
+        guard isAvailable else { throw Refusal("the connection takes no further request") }
+        let id = isHTTP2 ? try http2!.sendRequest(head, endStream: endStream) : try http1!.sendRequest(head, endStream: endStream)
+        let stream = HTTPStream(id: id, connection: self, handler: handler)
+        stream.isLocalEnded = endStream
+        if isHTTP2 { streams[id.rawValue] = stream } else { current = stream }
+        markDirty()
+        return stream
+    }
+
+    /// Finishes what is open and closes: GOAWAY on HTTP/2, `Connection: close` on HTTP/1.
+    public func drain() {
+        guard state == .open || state == .connecting else { return }
+        state = .draining
+        if isTunnel { return }
+        if isHTTP2 { http2!.shutdown() } else { http1!.shutdown() }
+        markDirty()
+        closeIfDrained()
+    }
+
+    /// Ends the connection now; streams fail.
+    public func close() { end(nil, tellBelow: true) }
+
+    func respond(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
+        do {
+            if isHTTP2 { try http2!.sendResponse(stream.id, head, endStream: endStream) } else { try http1!.sendResponse(stream.id, head, endStream: endStream) }
+            markDirty()
+            if endStream { endLocal(stream) }
+        } catch { refused(stream, error) }
+    }
+
+    func send(_ stream: HTTPStream, _ bytes: RawSpan, endStream: Bool) {
+        if isTunnel {
+            connection?.send(bytes)
+            if endStream { connection?.finish() }
+            return
+        }
+        do {
+            if isHTTP2 { try http2!.sendData(stream.id, bytes, endStream: endStream) } else { try http1!.sendData(stream.id, bytes, endStream: endStream) }
+            markDirty()
+            if endStream { endLocal(stream) }
+        } catch { refused(stream, error) }
+    }
+
+    func send(_ stream: HTTPStream, trailers: Headers) {
+        do {
+            if isHTTP2 { try http2!.sendTrailers(stream.id, trailers) } else { try http1!.sendTrailers(stream.id, trailers) }
+            markDirty()
+            endLocal(stream)
+        } catch { refused(stream, error) }
+    }
+
+    func acknowledge(_ stream: HTTPStream, _ bytes: Int) {
+        if isHTTP2 {
+            http2!.acknowledge(stream.id, bytes: bytes)
+            markDirty()
+        } else {
+            unacknowledgedBytes -= bytes
+            updateReading()
+        }
+    }
+
+    func reset(_ stream: HTTPStream, code: UInt32) {
+        forget(stream)
+        if isHTTP2 {
+            http2!.reset(stream.id, code: code)
+            markDirty()
+        } else if isServer, !isTunnel {
+            // What is already written (an error response, say) still goes out; the connection cannot be used further.
+            closesAfterFlush = true
+            markDirty()
+        } else {
+            connection?.reset()
+            end(nil, tellBelow: false)
+        }
+    }
+
+    func isWritable(_ stream: HTTPStream) -> Bool {
+        let below = connection?.bytesQueued ?? 0
+        return below + (isHTTP2 ? http2!.bytesQueued(stream.id) : 0) < limits.sendQueueBytesMax
+    }
+
+    /// The engine forbids what a component asked for, because the peer has ended or reset the stream meanwhile.
+    private func refused(_ stream: HTTPStream, _ refusal: Refusal) {
+        guard stream.connection != nil else { return }
+        let handler = stream.handler
+        forget(stream)
+        if isHTTP2 { http2!.reset(stream.id, code: HTTP2ErrorCode.internalError) } else { closesAfterFlush = true }
+        markDirty()
+        handler?.failed(stream, .reset(PeerError(.stream, code: HTTP2ErrorCode.internalError, rule: refusal.reason)))
+    }
+
+    // MARK: What the connection tells
+
+    public func connected(_ connection: any Connection) {
+        guard state == .connecting else { return }
+        batch.enter()
+        state = .open
+        markDirty()
+        owner?.available(self)
+        batch.leave()
+    }
+
+    public func received(_ bytes: RawSpan, on connection: any Connection) {
+        batch.enter()
+        if isTunnel {
+            unacknowledgedBytes += bytes.byteCount
+            if let current { current.handler?.data(current, bytes, endStream: false) }
+        } else {
+            if isHTTP2 { http2!.receive(bytes, now: host.now) } else { http1!.receive(bytes, now: host.now) }
+            pump()
+        }
+        updateReading()
+        batch.leave()
+    }
+
+    /// Bytes that were read from the connection before it became ours.
+    public func receive(buffered bytes: RawSpan) {
+        guard let connection, bytes.byteCount > 0 else { return }
+        received(bytes, on: connection)
+    }
+
+    public func finished(_ connection: any Connection) {
+        batch.enter()
+        if isTunnel {
+            if let current { current.handler?.data(current, RawSpan(), endStream: true) }
+        } else {
+            if isHTTP2 { http2!.receiveEnd(now: host.now) } else { http1!.receiveEnd(now: host.now) }
+            pump()
+            // Half-closed clients still get their answer; without an exchange there is nothing to wait for.
+            if streamCount == 0 || !isServer { closesAfterFlush = true }
+            markDirty()
+        }
+        batch.leave()
+    }
+
+    public func drained(_ connection: any Connection) {
+        batch.enter()
+        if isHTTP2 {
+            for id in streams.keys.sorted() { // order: ascending stream id
+                if let stream = streams[id] { offer(stream) }
+            }
+        } else if let current {
+            offer(current)
+        }
+        batch.leave()
+    }
+
+    public func closed(_ connection: any Connection, _ failure: HostFailure?) {
+        batch.enter()
+        end(failure, tellBelow: false)
+        batch.leave()
+    }
+
+    private func offer(_ stream: HTTPStream) {
+        guard stream.wantsWritable, isWritable(stream) else { return }
+        stream.wantsWritable = false
+        stream.handler?.writable(stream)
+    }
+
+    // MARK: Engine events
+
+    private func nextEvent() -> HTTPEvent? { isHTTP2 ? http2!.nextEvent() : http1!.nextEvent() }
+
+    private func pump() {
+        while state != .closed, let event = nextEvent() {
+            switch event {
+            case .request(let id, let head, let endStream):
+                let stream = HTTPStream(id: id, connection: self)
+                stream.isRemoteEnded = endStream
+                if isHTTP2 { streams[id.rawValue] = stream } else { current = stream }
+                owner?.request(stream, head, endStream: endStream)
+            case .response(let id, let head, let endStream):
+                guard let stream = stream(id) else { continue }
+                stream.handler?.response(stream, head, endStream: endStream)
+                if endStream { endRemote(stream) }
+            case .data(let id, let bytes, let endStream):
+                deliver(id, bytes, endStream: endStream)
+            case .trailers(let id, let trailers):
+                guard let stream = stream(id) else { continue }
+                stream.handler?.trailers(stream, trailers)
+                endRemote(stream)
+            case .reset(let id, let error):
+                guard let stream = stream(id) else { continue }
+                forget(stream)
+                stream.handler?.failed(stream, .reset(error))
+            case .writable(let id):
+                if let stream = stream(id) { offer(stream) }
+            case .upgraded(let id):
+                beginTunnel(id)
+            case .goAway:
+                if state == .open { state = .draining }
+            case .failed(let error):
+                fail(error)
+            }
+        }
+        if isHTTP2 { updateTimer() }
+        markDirty()
+    }
+
+    private func deliver(_ id: HTTPStreamID, _ bytes: Int, endStream: Bool) {
+        guard let stream = stream(id) else {
+            if bytes > 0, isHTTP2 { http2!.acknowledge(id, bytes: bytes) }
+            return
+        }
+        if !isHTTP2 { unacknowledgedBytes += bytes }
+        // The handler may turn to this very connection, so the engine must not be borrowed while it runs.
+        var scratch = ByteBuffer()
+        swap(&scratch, &batch.scratch)
+        if isHTTP2 { http2!.withData { scratch.append($0) } } else { http1!.withData { scratch.append($0) } }
+        scratch.withBytes { stream.handler?.data(stream, $0, endStream: endStream) }
+        scratch.removeAll()
+        swap(&scratch, &batch.scratch)
+        if endStream { endRemote(stream) }
+    }
+
+    private func beginTunnel(_ id: HTTPStreamID) {
+        guard let stream = stream(id) else { return }
+        isTunnel = true
+        stream.isTunnel = true
+        flush()
+        let leftover = http1!.takeTunnelBytes()
+        if !leftover.isEmpty {
+            unacknowledgedBytes += leftover.count
+            stream.handler?.data(stream, leftover.span.bytes, endStream: false)
+        }
+    }
+
+    private func stream(_ id: HTTPStreamID) -> HTTPStream? {
+        if isHTTP2 { return streams[id.rawValue] }
+        return current?.id == id ? current : nil
+    }
+
+    private func endLocal(_ stream: HTTPStream) {
+        stream.isLocalEnded = true
+        if stream.isRemoteEnded { complete(stream) }
+    }
+
+    private func endRemote(_ stream: HTTPStream) {
+        stream.isRemoteEnded = true
+        if stream.isLocalEnded { complete(stream) }
+    }
+
+    /// Both sides have ended: the stream goes, and the connection may serve the next one.
+    private func complete(_ stream: HTTPStream) {
+        guard stream.connection != nil, !isTunnel else { return }
+        forget(stream)
+        if isServer {
+            wantsPump = !isHTTP2
+        } else if state == .open, isAvailable {
+            owner?.available(self)
+        }
+        closeIfDrained()
+    }
+
+    private func forget(_ stream: HTTPStream) {
+        stream.connection = nil
+        if isHTTP2 {
+            streams[stream.id.rawValue] = nil
+        } else if current === stream {
+            current = nil
+            unacknowledgedBytes = 0
+        }
+    }
+
+    private func fail(_ error: PeerError) {
+        let affected = takeStreams()
+        closesAfterFlush = true
+        markDirty()
+        for stream in affected { stream.handler?.failed(stream, .protocolBroken(error)) }
+    }
+
+    private func takeStreams() -> [HTTPStream] {
+        var taken: [HTTPStream] = []
+        if let current { taken.append(current) }
+        for id in streams.keys.sorted() { taken.append(streams[id]!) } // order: ascending stream id
+        current = nil
+        streams.removeAll()
+        for stream in taken { stream.connection = nil }
+        return taken
+    }
+
+    // MARK: Output, reading, time, end
+
+    private func markDirty() {
+        if isMarked || state == .closed { return }
+        isMarked = true
+        batch.mark(self)
+    }
+
+    func flush() {
+        isMarked = false
+        guard let connection, state != .connecting, state != .closed else { return }
+        if isHTTP2 { http2!.drainOutput(into: &batch.output) } else { http1!.drainOutput(into: &batch.output) }
+        if !batch.output.isEmpty {
+            batch.output.withBytes { connection.send($0) }
+            batch.output.removeAll()
+        }
+        if closesAfterFlush {
+            connection.close()
+            end(nil, tellBelow: false)
+        } else if wantsPump {
+            // The next pipelined request waited for this response.
+            wantsPump = false
+            pump()
+            updateReading()
+        }
+    }
+
+    private func closeIfDrained() {
+        guard state == .draining, streamCount == 0, !isTunnel, !closesAfterFlush else { return }
+        closesAfterFlush = true
+        markDirty()
+    }
+
+    private func updateReading() {
+        guard let connection else { return }
+        let shouldPause = unacknowledgedBytes > limits.unacknowledgedBytesMax || (!isHTTP2 && !isTunnel && http1!.wantsReadPause)
+        if connection.isReadingPaused != shouldPause { connection.isReadingPaused = shouldPause }
+    }
+
+    private func updateTimer() {
+        guard let deadline = http2!.deadline else { return }
+        if deadline < timerDeadline || timer == nil { armTimer(deadline) }
+    }
+
+    private func armTimer(_ deadline: Instant) {
+        if let timer { host.cancel(timer) }
+        timerDeadline = deadline
+        timer = host.after(deadline > host.now ? deadline - host.now : .zero) { [self] in
+            timer = nil
+            timerDeadline = .distantFuture
+            guard state != .closed else { return }
+            batch.enter()
+            if let due = http2!.deadline {
+                if due <= host.now {
+                    http2!.expire(now: host.now)
+                    pump()
+                } else {
+                    armTimer(due)
+                }
+            }
+            batch.leave()
+        }
+    }
+
+    private func end(_ failure: HostFailure?, tellBelow: Bool) {
+        guard state != .closed else { return }
+        let wasConnecting = state == .connecting
+        state = .closed
+        if tellBelow { connection?.close() }
+        let handshake = (connection as? TLSStream)?.failure
+        connection?.handler = nil
+        connection = nil
+        if let timer { host.cancel(timer) }
+        let affected = takeStreams()
+        let tunnel = isTunnel
+        for stream in affected {
+            if tunnel, failure == nil {
+                continue
+            } else if let handshake, wasConnecting {
+                stream.handler?.failed(stream, .handshakeFailed(handshake))
+            } else if wasConnecting {
+                stream.handler?.failed(stream, .connectFailed(failure ?? HostFailure("connect", .connectionReset)))
+            } else {
+                stream.handler?.failed(stream, .connectionLost(failure))
+            }
+        }
+        let owner = owner
+        self.owner = nil
+        owner?.closed(self)
+        context = nil
+        http1 = nil
+        http2 = nil
+    }
+}

@@ -1,0 +1,99 @@
+// One exchange on one HTTP connection, the same for both versions and both sides. It is what components hold: they answer,
+// send, acknowledge and reset here, and hear the rest through a handler. Timeouts, retries and routing are their business.
+
+import Base
+import HTTP
+import Platform
+
+/// Why a stream ended without its regular end.
+public enum HTTPStreamFailure: Error, Sendable, CustomStringConvertible {
+    /// The peer reset it, or broke a rule of the protocol on it.
+    case reset(PeerError)
+    /// The connection was never made: nothing of the request was sent.
+    case connectFailed(HostFailure)
+    /// The TLS handshake failed: nothing of the request was sent.
+    case handshakeFailed(PeerError)
+    /// The connection ended under it.
+    case connectionLost(HostFailure?)
+    /// The peer broke the protocol on the whole connection.
+    case protocolBroken(PeerError)
+
+    public var description: String {
+        switch self {
+        case .reset(let error): "stream reset: \(error.rule)"
+        case .connectFailed(let failure): "\(failure)"
+        case .handshakeFailed(let error): "TLS handshake failed: \(error.rule)"
+        case .connectionLost(let failure): failure.map { "connection lost: \($0)" } ?? "connection closed before the message was complete"
+        case .protocolBroken(let error): "invalid message: \(error.rule)"
+        }
+    }
+}
+
+/// Hears what happens on a stream. After the peer's side has ended (`endStream`, `trailers`) and ours too, nothing more comes;
+/// after `failed` nothing more comes.
+public protocol HTTPStreamHandler: AnyObject {
+    /// A response head (client side): informational ones first, then the final one.
+    func response(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool)
+    /// Body or tunnel bytes, valid during the call; may be empty with `endStream`. Acknowledge them when they have moved on.
+    func data(_ stream: HTTPStream, _ bytes: RawSpan, endStream: Bool)
+    func trailers(_ stream: HTTPStream, _ trailers: Headers)
+    /// The stream can take more, after `isWritable` was false.
+    func writable(_ stream: HTTPStream)
+    func failed(_ stream: HTTPStream, _ failure: HTTPStreamFailure)
+}
+
+extension HTTPStreamHandler {
+    public func response(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {}
+    public func writable(_ stream: HTTPStream) {}
+}
+
+public final class HTTPStream {
+    public let id: HTTPStreamID
+    /// nil once the stream is over.
+    public internal(set) var connection: HTTPConnection?
+    public var handler: (any HTTPStreamHandler)?
+    /// Bytes of a tunnel (CONNECT, Upgrade) rather than of a message body flow in both directions.
+    public internal(set) var isTunnel = false
+    var wantsWritable = false
+    /// Our side of the exchange is complete.
+    var isLocalEnded = false
+    /// The peer's side of the exchange is complete.
+    var isRemoteEnded = false
+
+    init(id: HTTPStreamID, connection: HTTPConnection, handler: (any HTTPStreamHandler)? = nil) {
+        self.id = id
+        self.connection = connection
+        self.handler = handler
+    }
+
+    /// Server side: sends a response head; informational heads may precede the final one.
+    public func respond(_ head: ResponseHead, endStream: Bool) { connection?.respond(self, head, endStream: endStream) }
+
+    public func send(_ bytes: RawSpan, endStream: Bool) { connection?.send(self, bytes, endStream: endStream) }
+
+    /// Ends our side with trailers.
+    public func send(trailers: Headers) { connection?.send(self, trailers: trailers) }
+
+    /// Received bytes have moved on: the peer may send as many more.
+    public func acknowledge(_ bytes: Int) { if bytes > 0 { connection?.acknowledge(self, bytes) } }
+
+    /// Ends the stream abnormally. `code` is an HTTP/2 error code; an HTTP/1 connection closes. No more handler calls.
+    public func reset(code: UInt32) { connection?.reset(self, code: code) }
+
+    /// False while more than `TransportLimits.sendQueueBytesMax` bytes wait; then `writable` follows.
+    public var isWritable: Bool {
+        guard let connection else { return true }
+        let writable = connection.isWritable(self)
+        if !writable { wantsWritable = true }
+        return writable
+    }
+}
+
+/// HTTP/2 error codes used here. Source: RFC 9113 section 7.
+public enum HTTP2ErrorCode {
+    public static let noError: UInt32 = 0
+    public static let protocolError: UInt32 = 1
+    public static let internalError: UInt32 = 2
+    public static let refusedStream: UInt32 = 7
+    public static let cancel: UInt32 = 8
+}
