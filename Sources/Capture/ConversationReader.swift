@@ -167,7 +167,7 @@ struct ConversationReader {
     private mutating func readOrphan(before limit: Int64?) -> Bool {
         guard !areResponsesOver, let position = responses.cursor.position, limit.map({ position < $0 }) ?? true else { return false }
         var exchange = CapturedExchange(request: nil, informational: [], response: nil, problems: ["the request was not captured"])
-        readAnswer(to: RequestHead(method: .get, scheme: "http", authority: "unknown", path: "/"), MessageParts(), &exchange)
+        readAnswer(to: RequestHead(method: .get, scheme: .http, authority: "unknown", path: "/"), MessageParts(), &exchange)
         guard exchange.response != nil || !exchange.informational.isEmpty else {
             for text in exchange.problems.dropFirst() { problem(0, text) }
             return !areResponsesOver

@@ -3,6 +3,7 @@
 
 import Base
 import Documents
+import OrderedCollections
 
 public struct Pod: Sendable {
     public var object: KubeObject

@@ -66,7 +66,8 @@ public final class HTTPServer: AcceptHandler, HTTPConnectionOwner {
         let connection = HTTPConnection(serving: stream, version: version, settings: settings, batch: batch, owner: self)
         connection.context = HTTPPeer(address: stream.remoteAddress, tls: (stream as? TLSStream)?.peer)
         connections.append(connection)
-        connection.receive(buffered: reader.bytes.span.bytes)
+        let bytes = reader.bytes
+        connection.receive(buffered: bytes.span.bytes)
     }
 
     public func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool) {

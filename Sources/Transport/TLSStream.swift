@@ -15,8 +15,6 @@ public final class TLSStream: Connection, ConnectionHandler {
     private let host: any Host
     private let lower: any Connection
     private var session: TLSSession?
-    /// Plaintext sent before the handshake was complete.
-    private var waiting = ByteBuffer()
     private var output = ByteBuffer()
     private var plaintext = ByteBuffer()
     private var finishes = false
@@ -45,7 +43,7 @@ public final class TLSStream: Connection, ConnectionHandler {
     public var localAddress: SocketAddress { lower.localAddress }
     public var remoteAddress: SocketAddress { lower.remoteAddress }
     public var originalDestination: SocketAddress? { lower.originalDestination }
-    public var bytesQueued: Int { lower.bytesQueued + waiting.count }
+    public var bytesQueued: Int { lower.bytesQueued + (session?.outputBytes ?? 0) }
 
     public var isReadingPaused: Bool {
         get { lower.isReadingPaused }
@@ -54,12 +52,12 @@ public final class TLSStream: Connection, ConnectionHandler {
 
     public func send(_ bytes: RawSpan) {
         guard let session, !isFinished, bytes.byteCount > 0 else { return }
-        if peer == nil {
-            waiting.append(bytes)
-        } else {
-            session.send(bytes)
-            flush()
+        do throws(Refusal) { try session.send(bytes) } catch {
+            // The bound of what may wait is ours, and the owner ignored `bytesQueued`.
+            fail(PeerError(.connection, code: TLSAlert.internalError, rule: error.reason))
+            return
         }
+        if peer != nil { flush() }
     }
 
     public func finish() {
@@ -131,10 +129,6 @@ public final class TLSStream: Connection, ConnectionHandler {
             switch event {
             case .established(let peer):
                 self.peer = peer
-                if !waiting.isEmpty {
-                    waiting.withBytes { session.send($0) }
-                    waiting.release()
-                }
                 flush()
                 handler?.connected(self)
                 if finishes { finish() }
