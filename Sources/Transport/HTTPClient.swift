@@ -5,9 +5,17 @@ import Base
 import HTTP
 import Platform
 
+/// Hears how the connections of a client fare; for whoever decides which endpoints are ready.
+public protocol HTTPClientObserver: AnyObject {
+    func connected(_ client: HTTPClient)
+    /// A connection could not be made, or (nil) one that stood is gone and no other is left.
+    func disconnected(_ client: HTTPClient, _ failure: HTTPStreamFailure?)
+}
+
 /// Sends requests to one endpoint.
 public final class HTTPClient: HTTPConnectionOwner {
     public let version: HTTPVersion
+    public var observer: (any HTTPClientObserver)?
     private let batch: FlushBatch
     private let connector: any Connector
     private let settings: HTTP2Settings
@@ -40,9 +48,21 @@ public final class HTTPClient: HTTPConnectionOwner {
                 if connection.isAvailable { return try connection.open(head, endStream: endStream, handler: handler) }
             }
         }
+        return try connect().open(head, endStream: endStream, handler: handler)
+    }
+
+    /// Makes a connection before it is needed, unless there is one. The observer hears how it went.
+    public func connectAhead() {
+        if connections.isEmpty, !isClosed { _ = connect() }
+    }
+
+    /// At least one connection stands.
+    public var isConnected: Bool { connections.contains { $0.state == .open } }
+
+    private func connect() -> HTTPConnection {
         let connection = HTTPConnection(version: version == .http2 ? .http2 : .http11, settings: settings, batch: batch, limits: limits, owner: self) { connector.connect($0) }
         connections.append(connection)
-        return try connection.open(head, endStream: endStream, handler: handler)
+        return connection
     }
 
     /// Lets what is open finish, takes nothing new.
@@ -61,6 +81,8 @@ public final class HTTPClient: HTTPConnectionOwner {
         for connection in connections { connection.close() }
     }
 
+    public func connected(_ connection: HTTPConnection) { observer?.connected(self) }
+
     public func available(_ connection: HTTPConnection) {
         guard version != .http2, !isClosed, connection.streamCount == 0 else { return }
         if idle.count >= limits.idleConnectionsMax { idle.removeFirst().connection.close() }
@@ -71,6 +93,11 @@ public final class HTTPClient: HTTPConnectionOwner {
     public func closed(_ connection: HTTPConnection) {
         connections.removeAll { $0 === connection }
         idle.removeAll { $0.connection === connection }
+        if let failure = connection.connectFailure {
+            observer?.disconnected(self, failure)
+        } else if connections.isEmpty {
+            observer?.disconnected(self, nil)
+        }
     }
 
     private func scheduleSweep(after delay: Interval) {

@@ -9,6 +9,8 @@ import Platform
 public protocol HTTPConnectionOwner: AnyObject {
     /// Server side: a request head arrived. Set `stream.handler` before returning, and answer in time.
     func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool)
+    /// Client side: the connection stands, TLS included.
+    func connected(_ connection: HTTPConnection)
     /// Client side: the connection can take another request (connected, idle again, or a stream slot is free).
     func available(_ connection: HTTPConnection)
     /// The connection is gone; its streams have been told.
@@ -17,6 +19,7 @@ public protocol HTTPConnectionOwner: AnyObject {
 
 extension HTTPConnectionOwner {
     public func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool) { stream.reset(code: HTTP2ErrorCode.refusedStream) }
+    public func connected(_ connection: HTTPConnection) {}
     public func available(_ connection: HTTPConnection) {}
 }
 
@@ -30,6 +33,8 @@ public final class HTTPConnection: ConnectionHandler {
     public var owner: (any HTTPConnectionOwner)?
     /// The stream of bytes below; nil once closed.
     public private(set) var connection: (any Connection)?
+    /// Client side: why it never stood; nil if it did, or still may.
+    public private(set) var connectFailure: HTTPStreamFailure?
     /// Server side, set by the owner: what it wants to know again at each request (the peer's identity, a policy).
     public var context: AnyObject?
 
@@ -190,6 +195,7 @@ public final class HTTPConnection: ConnectionHandler {
         batch.enter()
         state = .open
         markDirty()
+        owner?.connected(self)
         owner?.available(self)
         batch.leave()
     }
@@ -446,18 +452,11 @@ public final class HTTPConnection: ConnectionHandler {
         connection?.handler = nil
         connection = nil
         if let timer { host.cancel(timer) }
-        let affected = takeStreams()
+        if wasConnecting { connectFailure = handshake.map { .handshakeFailed($0) } ?? .connectFailed(failure ?? HostFailure("connect", .connectionReset)) }
         let tunnel = isTunnel
-        for stream in affected {
-            if tunnel, failure == nil {
-                continue
-            } else if let handshake, wasConnecting {
-                stream.handler?.failed(stream, .handshakeFailed(handshake))
-            } else if wasConnecting {
-                stream.handler?.failed(stream, .connectFailed(failure ?? HostFailure("connect", .connectionReset)))
-            } else {
-                stream.handler?.failed(stream, .connectionLost(failure))
-            }
+        for stream in takeStreams() {
+            if tunnel, failure == nil { continue }
+            stream.handler?.failed(stream, connectFailure ?? .connectionLost(failure))
         }
         let owner = owner
         self.owner = nil
