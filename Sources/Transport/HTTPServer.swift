@@ -29,41 +29,73 @@ public final class HTTPServer: AcceptHandler, HTTPConnectionOwner {
     private let batch: FlushBatch
     private let settings: HTTP2Settings
     private var handler: (any HTTPRequestHandler)?
-    private let tls: TLSServerConfiguration?
+    private let newestTLS: (() -> TLSServerConfiguration?)?
+    private let limits: TransportLimits
     private var listener: (any Listener)?
     private var connections: [HTTPConnection] = []
     private var pending: [PrefaceReader] = []
     private var drained: (() -> Void)?
 
     /// Binds at once. Without `tls` the server speaks cleartext.
-    public init(batch: FlushBatch, address: SocketAddress, tls: TLSServerConfiguration? = nil, settings: HTTP2Settings = HTTP2Settings(), handler: any HTTPRequestHandler) throws(HostFailure) {
+    public convenience init(batch: FlushBatch, address: SocketAddress, tls: TLSServerConfiguration? = nil, settings: HTTP2Settings = HTTP2Settings(), limits: TransportLimits = TransportLimits(), handler: any HTTPRequestHandler) throws(HostFailure) {
+        try self.init(batch: batch, address: address, newestTLS: tls.map { configuration in { configuration } }, settings: settings, limits: limits, handler: handler)
+    }
+
+    /// Binds at once. `newestTLS` is asked at each connection, so that renewed credentials are used by the next one; while it gives
+    /// nothing, connections are reset. nil: cleartext.
+    public init(batch: FlushBatch, address: SocketAddress, newestTLS: (() -> TLSServerConfiguration?)?, settings: HTTP2Settings = HTTP2Settings(), limits: TransportLimits = TransportLimits(), handler: any HTTPRequestHandler) throws(HostFailure) {
         self.batch = batch
         self.settings = settings
         self.handler = handler
-        self.tls = tls
-        listener = try batch.host.network.listen(on: address, options: ListenOptions(), handler: self)
+        self.newestTLS = newestTLS
+        self.limits = limits
+        let listener = try batch.host.network.listen(on: address, options: ListenOptions(), handler: self)
+        self.listener = listener
+        self.address = listener.address
     }
 
-    public var address: SocketAddress { listener!.address }
+    /// Where it listens, with the port the world chose.
+    public private(set) var address = SocketAddress(.any, 0)
+    public var connectionCount: Int { connections.count + pending.count }
 
     /// Stops accepting and lets open exchanges finish; `done` is called once when the last connection is gone.
     public func drain(_ done: @escaping () -> Void = {}) {
-        listener?.close()
+        stopAccepting()
         drained = done
-        for reader in pending { reader.abandon() }
         for connection in connections { connection.drain() }
         tellIfDrained()
     }
 
+    /// Ends everything now; open exchanges fail.
+    public func close() {
+        stopAccepting()
+        let open = connections
+        for connection in open { connection.close() }
+        handler = nil
+    }
+
+    private func stopAccepting() {
+        listener?.close()
+        listener = nil
+        let abandoned = pending
+        pending = []
+        for reader in abandoned { reader.abandon() }
+    }
+
     public func accepted(_ connection: any Connection) {
-        let stream: any Connection = tls.map { TLSStream(serving: connection, configuration: $0, host: batch.host) } ?? connection
-        pending.append(PrefaceReader(stream, server: self))
+        guard listener != nil, connectionCount < limits.serverConnectionsMax else { return connection.reset() }
+        var stream = connection
+        if let newestTLS {
+            guard let configuration = newestTLS() else { return connection.reset() }
+            stream = TLSStream(serving: connection, configuration: configuration, host: batch.host)
+        }
+        pending.append(PrefaceReader(stream, server: self, host: batch.host, timeout: limits.firstBytesTimeout))
     }
 
     fileprivate func decided(_ reader: PrefaceReader, version: HTTPVersion?) {
         pending.removeAll { $0 === reader }
         guard let version, let stream = reader.stream else { return }
-        let connection = HTTPConnection(serving: stream, version: version, settings: settings, batch: batch, owner: self)
+        let connection = HTTPConnection(serving: stream, version: version, settings: settings, batch: batch, limits: limits, owner: self)
         connection.context = HTTPPeer(address: stream.remoteAddress, tls: (stream as? TLSStream)?.peer)
         connections.append(connection)
         let bytes = reader.bytes
@@ -94,11 +126,19 @@ private final class PrefaceReader: ConnectionHandler {
     private(set) var stream: (any Connection)?
     private(set) var bytes: [UInt8] = []
     private var server: HTTPServer?
+    private let host: any Host
+    private var timer: TimerID?
 
-    init(_ stream: any Connection, server: HTTPServer) {
+    init(_ stream: any Connection, server: HTTPServer, host: any Host, timeout: Interval) {
         self.stream = stream
         self.server = server
+        self.host = host
         stream.handler = self
+        timer = host.after(timeout) { [self] in
+            timer = nil
+            self.stream?.close()
+            decide(nil)
+        }
     }
 
     func received(_ span: RawSpan, on connection: any Connection) {
@@ -119,6 +159,9 @@ private final class PrefaceReader: ConnectionHandler {
     func closed(_ connection: any Connection, _ failure: HostFailure?) { decide(nil) }
 
     func abandon() {
+        if let timer { host.cancel(timer) }
+        timer = nil
+        stream?.handler = nil
         stream?.close()
         server = nil
         stream = nil
@@ -127,6 +170,8 @@ private final class PrefaceReader: ConnectionHandler {
     private func decide(_ version: HTTPVersion?) {
         let server = server
         self.server = nil
+        if let timer { host.cancel(timer) }
+        timer = nil
         if version == nil { stream?.handler = nil }
         server?.decided(self, version: version)
         stream = nil

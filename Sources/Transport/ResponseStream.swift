@@ -1,4 +1,4 @@
-// The near end of one streaming call: a service puts messages in, the transport takes them out as fast as the client reads.
+// The near end of one streaming call: a service puts messages in, the server takes them out as fast as the client reads.
 // It is bounded, and knows nothing of HTTP, so that services can be judged without a network.
 
 import Base
@@ -17,7 +17,7 @@ public final class ResponseStream<Message> {
     public private(set) var overflowed = false
 
     /// `capacity`: messages that may wait.
-    public init(capacity: Int = ControlPlaneLimits().streamQueueMessagesMax) { self.capacity = capacity }
+    public init(capacity: Int = TransportLimits().responseQueueMessagesMax) { self.capacity = capacity }
 
     public var isOpen: Bool { status == nil }
 
@@ -39,6 +39,13 @@ public final class ResponseStream<Message> {
         guard self.status == nil else { return }
         self.status = status
         onCancel = nil
+        wake?()
+    }
+
+    /// The server ends the call: the service is told, what waits is still sent.
+    public func close(_ status: GRPCStatus) {
+        guard self.status == nil else { return }
+        end(status)
         wake?()
     }
 

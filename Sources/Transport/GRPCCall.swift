@@ -1,0 +1,173 @@
+// One call as its client holds it: waiting for a connection, then a stream of messages, then a status.
+
+import Base
+import GRPC
+import HTTP
+import Platform
+
+public final class GRPCCall: HTTPStreamHandler {
+    private let channel: GRPCChannel
+    private let path: String
+    private let message: [UInt8]
+    private let metadata: [(name: String, value: String)]
+    private let deadline: Instant?
+    private var deliver: (([UInt8]) -> Bool)?
+    private var onEnd: ((GRPCStatus) -> Void)?
+    private var reader: GRPCMessageReader
+    private var stream: HTTPStream?
+    private var deadlineTimer: TimerID?
+    private var waitTimer: TimerID?
+    private var unread = 0
+    private var isHeadRead = false
+    /// The end, held back while the consumer pauses.
+    private var heldStatus: GRPCStatus?
+    private var host: any Host { channel.batch.host }
+
+    init(channel: GRPCChannel, path: String, message: [UInt8], metadata: [(name: String, value: String)], timeout: Interval?, deliver: @escaping ([UInt8]) -> Bool, end: @escaping (GRPCStatus) -> Void) {
+        self.channel = channel
+        self.path = path
+        self.message = message
+        self.metadata = metadata
+        self.deliver = deliver
+        onEnd = end
+        deadline = timeout.map { channel.batch.host.now + $0 }
+        reader = GRPCMessageReader(limits: channel.options.messages)
+    }
+
+    public var isOver: Bool { onEnd == nil }
+
+    /// While paused no message is delivered, and the server feels it: its window stays closed.
+    public var isPaused = false {
+        didSet { if oldValue, !isPaused { host.after(.zero) { [self] in read() } } }
+    }
+
+    /// Ends the call without another callback.
+    public func cancel() {
+        guard onEnd != nil else { return }
+        let open = stream
+        release()
+        channel.forget(self)
+        open?.reset(code: HTTP2ErrorCode.cancel)
+    }
+
+    // MARK: For the channel
+
+    func begin() {
+        if let deadline {
+            deadlineTimer = host.after(deadline - host.now) { [self] in
+                deadlineTimer = nil
+                let open = stream
+                channel.forget(self)
+                end(GRPCStatus(.deadlineExceeded, "the call's deadline passed"))
+                open?.reset(code: HTTP2ErrorCode.cancel)
+            }
+        }
+        waitTimer = host.after(channel.options.waitTimeout) { [self] in
+            waitTimer = nil
+            channel.forget(self)
+            end(channel.unavailable)
+        }
+        channel.start(self)
+    }
+
+    var head: RequestHead {
+        var headers = Headers()
+        for field in GRPCFields.request(timeout: deadline.map { $0 - host.now }, metadata: metadata) { headers.add(field.name, field.value) }
+        return RequestHead(method: .post, authority: HTTPText(channel.authority), path: HTTPText(path), headers: headers, version: .http2)
+    }
+
+    func opened(_ stream: HTTPStream) {
+        if let waitTimer { host.cancel(waitTimer) }
+        waitTimer = nil
+        self.stream = stream
+        let framed = GRPCMessage.frame(message)
+        stream.send(framed.span.bytes, endStream: true)
+    }
+
+    /// Ends the call and says so.
+    func end(_ status: GRPCStatus) {
+        guard let tell = onEnd else { return }
+        release()
+        tell(status)
+    }
+
+    private func release() {
+        if let deadlineTimer { host.cancel(deadlineTimer) }
+        if let waitTimer { host.cancel(waitTimer) }
+        deadlineTimer = nil
+        waitTimer = nil
+        stream = nil
+        deliver = nil
+        onEnd = nil
+        heldStatus = nil
+    }
+
+    // MARK: The stream
+
+    public func response(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
+        guard onEnd != nil, !head.isInformational else { return }
+        isHeadRead = true
+        guard let status = GRPCFields.verdict(httpStatus: head.status, endStream: endStream, field: { head.headers.first($0) }) else { return }
+        end(status)
+        if !endStream { stream.reset(code: HTTP2ErrorCode.cancel) }
+    }
+
+    public func data(_ stream: HTTPStream, _ bytes: RawSpan, endStream: Bool) {
+        guard onEnd != nil else { return stream.acknowledge(bytes.byteCount) }
+        reader.receive(bytes)
+        unread += bytes.byteCount
+        if endStream { heldStatus = GRPCStatus(.internal, "the response ended without trailers") }
+        read()
+    }
+
+    public func trailers(_ stream: HTTPStream, _ trailers: Headers) {
+        guard onEnd != nil else { return }
+        heldStatus = GRPCFields.status { trailers.first($0) }
+        read()
+    }
+
+    public func failed(_ stream: HTTPStream, _ failure: HTTPStreamFailure) {
+        guard onEnd != nil else { return }
+        // What arrived before the failure was delivered already, unless the consumer pauses; then it is lost with the call.
+        end(GRPCStatus(failure))
+    }
+
+    private func read() {
+        while let deliver, !isPaused {
+            do throws(PeerError) {
+                guard let message = try reader.next() else { break }
+                if !deliver(message) { throw PeerError(.stream, code: GRPCStatus.Code.internal.rawValue, rule: "a response message of \(path) cannot be decoded") }
+            } catch { return broken(error) }
+        }
+        guard !isPaused else { return }
+        if unread > 0 {
+            let moved = unread
+            unread = 0
+            stream?.acknowledge(moved)
+        }
+        guard onEnd != nil, let status = heldStatus else { return }
+        do throws(PeerError) {
+            if status.isOK { try reader.finish() }
+            end(status)
+        } catch { broken(error) }
+    }
+
+    private func broken(_ error: PeerError) {
+        let open = stream
+        end(GRPCStatus(GRPCStatus.Code(rawValue: error.code) ?? .internal, error.rule))
+        open?.reset(code: HTTP2ErrorCode.cancel)
+    }
+}
+
+extension GRPCStatus {
+    /// What the failure of a stream means to its call. Source: grpc/doc/statuscodes.md.
+    init(_ failure: HTTPStreamFailure) {
+        switch failure {
+        case .reset(let error):
+            self.init(http2ErrorCode: error.code)
+            if !error.rule.isEmpty { message = error.rule }
+        case .connectFailed, .handshakeFailed, .connectionLost: self.init(.unavailable, "\(failure)")
+        case .protocolBroken: self.init(.internal, "\(failure)")
+        }
+    }
+}
