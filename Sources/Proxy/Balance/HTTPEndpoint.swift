@@ -1,0 +1,130 @@
+// One endpoint as a balancer sees it: its client, whether it is ready, and its load. Connections are made ahead of requests and
+// again after a back-off, so that a request is only ever given to an endpoint that answered the phone.
+
+import Base
+import HTTP
+import Platform
+import Transport
+
+/// Hears when an endpoint becomes ready or stops being so.
+protocol HTTPEndpointObserver: AnyObject {
+    func changed(_ endpoint: HTTPEndpoint)
+}
+
+final class HTTPEndpoint: HTTPClientObserver {
+    enum State: Equatable {
+        case idle
+        case connecting
+        case ready
+        /// The last attempt failed.
+        case backingOff
+    }
+
+    let endpoint: Endpoint
+    private(set) var state = State.idle
+    /// Why the last attempt failed.
+    private(set) var lastFailure: HTTPStreamFailure?
+    var load: PeakEWMA
+    private let host: any Host
+    private let client: HTTPClient
+    /// HTTP/1 upgrades cannot travel in HTTP/2 streams; made when the first one comes.
+    private let makeUpgradeClient: () -> HTTPClient
+    private var upgradeClient: HTTPClient?
+    private var observer: (any HTTPEndpointObserver)?
+    private var backoff: Backoff
+    private var timer: TimerID?
+    private var random: Random
+
+    init(endpoint: Endpoint, client: HTTPClient, upgradeClient: @escaping () -> HTTPClient, host: any Host, random: Random, observer: (any HTTPEndpointObserver)?) {
+        self.endpoint = endpoint
+        self.client = client
+        makeUpgradeClient = upgradeClient
+        self.host = host
+        self.observer = observer
+        self.random = random
+        load = PeakEWMA(now: host.now)
+        backoff = Backoff()
+        client.observer = self
+    }
+
+    var isReady: Bool { state == .ready }
+    var version: HTTPVersion { client.version }
+    /// The order in which endpoints are kept and drawn.
+    var address: SocketAddress { endpoint.address }
+
+    func client(isUpgrade: Bool) -> HTTPClient {
+        guard isUpgrade, client.version == .http2 else { return client }
+        if let upgradeClient { return upgradeClient }
+        let made = makeUpgradeClient()
+        upgradeClient = made
+        return made
+    }
+
+    /// Makes the first connection.
+    func start() {
+        guard state == .idle else { return }
+        state = .connecting
+        client.connectAhead()
+    }
+
+    /// No further requests; open ones finish.
+    func retire() {
+        observer = nil
+        client.observer = nil
+        if let timer { host.cancel(timer) }
+        timer = nil
+        client.drain()
+        upgradeClient?.drain()
+    }
+
+    func connected(_ client: HTTPClient) {
+        backoff.reset()
+        lastFailure = nil
+        change(.ready)
+    }
+
+    func disconnected(_ client: HTTPClient, _ failure: HTTPStreamFailure?) {
+        guard let failure else {
+            // A connection that stood may be replaced at once. HTTP/1 connections come and go with requests.
+            if client.version == .http2 {
+                change(.connecting)
+                reconnect(after: .zero)
+            }
+            return
+        }
+        lastFailure = failure
+        if client.isConnected { return }
+        change(.backingOff)
+        reconnect(after: backoff.next(&random))
+    }
+
+    private func reconnect(after delay: Interval) {
+        guard timer == nil, observer != nil else { return }
+        timer = host.after(delay) { [self] in
+            timer = nil
+            if state != .ready { state = .connecting }
+            client.connectAhead()
+        }
+    }
+
+    private func change(_ next: State) {
+        if state == next { return }
+        state = next
+        observer?.changed(self)
+    }
+}
+
+/// Doubles from the first wait to the longest, with up to a tenth more by chance. Source: linkerd2-proxy connect backoff, 100 ms to 10 s, jitter 0.1.
+struct Backoff {
+    var min = Interval.milliseconds(100)
+    var max = Interval.seconds(10)
+    private var failures: Int64 = 0
+
+    mutating func reset() { failures = 0 }
+
+    mutating func next(_ random: inout Random) -> Interval {
+        let base = Swift.min(max, min * (1 << Swift.min(failures, 20)))
+        failures += 1
+        return base + .nanoseconds(random.within(0...base.nanoseconds / 10))
+    }
+}

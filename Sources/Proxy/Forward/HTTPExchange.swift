@@ -1,0 +1,250 @@
+// One request on its way through the proxy: the caller's stream and the callee's, joined under back-pressure. It is handler of
+// both, so a request costs one object. Which callee, and what the heads must look like, is decided by the side that owns it;
+// body bytes pass through untouched and are never gathered.
+
+import Base
+import GRPC
+import HTTP
+import Platform
+import Transport
+
+/// Decides and counts; one for each server.
+protocol HTTPExchangeOwner: AnyObject {
+    /// The response head, before it goes to the caller.
+    func rewrite(_ head: inout ResponseHead, of exchange: HTTPExchange)
+    /// The first response frame, or the end of a response without any.
+    func answered(_ exchange: HTTPExchange, latency: Interval)
+    /// The callee failed before it answered; the owner calls `fail` or sends again.
+    func failed(_ exchange: HTTPExchange, _ failure: HTTPStreamFailure)
+    /// Over, one way or the other. The last call.
+    func ended(_ exchange: HTTPExchange)
+}
+
+final class HTTPExchange: HTTPStreamHandler {
+    /// As it came.
+    private(set) var head: RequestHead
+    let started: Instant
+    let owner: any HTTPExchangeOwner
+    /// What the owner wants to know again: the endpoint, the route, the series to count in.
+    var context: AnyObject?
+    /// Our own errors say what went wrong in `l5d-proxy-error`.
+    var informs = true
+    /// The version that the caller's application speaks, when it travels in HTTP/2 between proxies.
+    var originalVersion: HTTPVersion?
+
+    private(set) var status: UInt16?
+    /// `grpc-status` of the response, if any was seen.
+    private(set) var grpcStatus: GRPCStatus.Code?
+    /// Why it did not end well.
+    private(set) var error: ProxyError?
+    /// The caller went away before the end.
+    private(set) var isCancelled = false
+    /// When the callee was given the request.
+    private(set) var sent: Instant?
+
+    private let host: any Host
+    private var caller: HTTPStream?
+    private var callee: HTTPStream?
+    /// Request bytes and trailers that came before there was a callee.
+    private var held = ByteBuffer()
+    private var heldTrailers: Headers?
+    private var isRequestEnded: Bool
+    private var isResponseEnded = false
+    private var isAnswered = false
+    private var unacknowledgedUp = 0
+    private var unacknowledgedDown = 0
+
+    init(caller: HTTPStream, head: RequestHead, endStream: Bool, host: any Host, owner: any HTTPExchangeOwner) {
+        self.caller = caller
+        self.head = head
+        self.host = host
+        self.owner = owner
+        started = host.now
+        isRequestEnded = endStream
+        caller.handler = self
+    }
+
+    var isGRPC: Bool { head.version == .http2 && originalVersion == nil && GRPCFields.isGRPC(contentType: head.headers.first("content-type")) }
+    /// The request asks to turn the connection into a tunnel: CONNECT, or Upgrade to anything but h2c.
+    var isUpgrade: Bool { head.version != .http2 && (head.method == .connect || head.headers.withFirst("upgrade") { !$0.elementsEqual([UInt8]("h2c")) } ?? false) }
+    var isOver: Bool { caller == nil }
+
+    // MARK: What the owner asks for
+
+    /// Gives the request to a callee. `head` is what it gets.
+    func send(_ head: RequestHead, through client: HTTPClient, singleUse: Bool = false) {
+        guard caller != nil, callee == nil else { return }
+        let endsNow = isRequestEnded && held.isEmpty && heldTrailers == nil
+        sent = host.now
+        do throws(Refusal) {
+            let stream = try client.send(head, endStream: endsNow, singleUse: singleUse, handler: self)
+            callee = stream
+            if endsNow { return }
+            if !held.isEmpty {
+                let count = held.count
+                let endStream = isRequestEnded && heldTrailers == nil
+                held.withBytes { stream.send($0, endStream: endStream) }
+                held.release()
+                acknowledgeUp(count, stream)
+            }
+            if let heldTrailers {
+                self.heldTrailers = nil
+                stream.send(trailers: heldTrailers)
+            }
+        } catch {
+            owner.failed(self, .reset(PeerError(.stream, code: HTTP2ErrorCode.refusedStream, rule: error.reason)))
+        }
+    }
+
+    /// Answers the caller with an error of our own, or, when its response is already under way, breaks it off.
+    func fail(_ error: ProxyError) {
+        guard let caller else { return }
+        self.error = error
+        callee?.reset(code: HTTP2ErrorCode.cancel)
+        callee = nil
+        if isAnswered {
+            caller.reset(code: HTTP2ErrorCode.internalError)
+            finish()
+            return
+        }
+        var head = error.response(isGRPC: isGRPC, informs: informs)
+        owner.rewrite(&head, of: self)
+        status = head.status
+        if error.closesConnection, self.head.version != .http2 { caller.connection?.drain() }
+        caller.respond(head, endStream: true)
+        if !isRequestEnded { caller.reset(code: HTTP2ErrorCode.noError) }
+        owner.answered(self, latency: host.now - started)
+        finish()
+    }
+
+    // MARK: What the streams tell
+
+    func response(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
+        guard stream === callee, let caller else { return }
+        if head.isInformational, head.status != 101 {
+            caller.respond(head, endStream: false)
+            return
+        }
+        var head = head
+        status = head.status
+        if let code = head.headers.first("grpc-status") { grpcStatus = UInt32(code).flatMap { GRPCStatus.Code(rawValue: $0) } ?? .unknown }
+        owner.rewrite(&head, of: self)
+        isAnswered = true
+        isResponseEnded = endStream
+        caller.respond(head, endStream: endStream)
+        if endStream { endResponse() }
+    }
+
+    func data(_ stream: HTTPStream, _ bytes: RawSpan, endStream: Bool) {
+        if stream === caller {
+            if endStream { isRequestEnded = true }
+            guard let callee else {
+                held.append(bytes)
+                return
+            }
+            callee.send(bytes, endStream: endStream)
+            acknowledgeUp(bytes.byteCount, callee)
+            finishIfOver()
+        } else if let caller {
+            tellLatency()
+            if endStream { isResponseEnded = true }
+            caller.send(bytes, endStream: endStream)
+            unacknowledgedDown += bytes.byteCount
+            if caller.isWritable {
+                stream.acknowledge(unacknowledgedDown)
+                unacknowledgedDown = 0
+            }
+            if endStream { endResponse() }
+        }
+    }
+
+    func trailers(_ stream: HTTPStream, _ trailers: Headers) {
+        if stream === caller {
+            isRequestEnded = true
+            if let callee { callee.send(trailers: trailers) } else { heldTrailers = trailers }
+            finishIfOver()
+        } else if let caller {
+            isResponseEnded = true
+            if let code = trailers.first("grpc-status") { grpcStatus = UInt32(code).flatMap { GRPCStatus.Code(rawValue: $0) } ?? .unknown }
+            caller.send(trailers: trailers)
+            endResponse()
+        }
+    }
+
+    func writable(_ stream: HTTPStream) {
+        if stream === callee {
+            let count = unacknowledgedUp
+            unacknowledgedUp = 0
+            caller?.acknowledge(count)
+        } else {
+            let count = unacknowledgedDown
+            unacknowledgedDown = 0
+            callee?.acknowledge(count)
+        }
+    }
+
+    func failed(_ stream: HTTPStream, _ failure: HTTPStreamFailure) {
+        if stream === caller {
+            isCancelled = true
+            caller = nil
+            callee?.reset(code: HTTP2ErrorCode.cancel)
+            finish()
+        } else if stream === callee {
+            callee = nil
+            if isAnswered {
+                error = ProxyError(failure)
+                caller?.reset(code: HTTP2ErrorCode.internalError)
+                finish()
+            } else {
+                owner.failed(self, failure)
+            }
+        }
+    }
+
+    // MARK: Inside
+
+    private func acknowledgeUp(_ count: Int, _ callee: HTTPStream) {
+        unacknowledgedUp += count
+        if callee.isWritable {
+            let count = unacknowledgedUp
+            unacknowledgedUp = 0
+            caller?.acknowledge(count)
+        }
+    }
+
+    private var isLatencyTold = false
+
+    private func tellLatency() {
+        if isLatencyTold { return }
+        isLatencyTold = true
+        owner.answered(self, latency: host.now - started)
+    }
+
+    private func endResponse() {
+        tellLatency()
+        if !isRequestEnded, !(callee?.isTunnel ?? false) {
+            // An answer before the end of the question: nobody will read the rest.
+            callee?.reset(code: HTTP2ErrorCode.noError)
+            caller?.reset(code: HTTP2ErrorCode.noError)
+            finish()
+        } else {
+            finishIfOver()
+        }
+    }
+
+    private func finishIfOver() {
+        if isRequestEnded, isResponseEnded { finish() }
+    }
+
+    private var isFinished = false
+
+    private func finish() {
+        if isFinished { return }
+        isFinished = true
+        caller = nil
+        callee = nil
+        held.release()
+        owner.ended(self)
+        context = nil
+    }
+}

@@ -1,0 +1,106 @@
+// What the proxy itself answers when a request cannot be forwarded or must not be: cause, status, gRPC status, and whether the
+// client's connection is done for. Source: linkerd2-proxy linkerd/app/core/src/errors, outbound and inbound http/server.rs.
+
+import Base
+import GRPC
+import HTTP
+import Transport
+
+enum ProxyError: Error, Hashable, Sendable {
+    case routeNotFound
+    case failfast(String)
+    case loadShed
+    case requestTimeout
+    case connectTimeout(String)
+    /// The upstream cannot be reached, went away, or does not speak HTTP; the text says which.
+    case upstream(String)
+    case identityRequired(String)
+    case backendFailed(String)
+    case unauthorized(String)
+    case invalidPolicy(String)
+    case injected(status: UInt16, String)
+
+    init(_ failure: HTTPStreamFailure) {
+        if case .connectFailed(let reason) = failure, reason.reason == .timedOut {
+            self = .connectTimeout("\(failure)")
+        } else {
+            self = .upstream("\(failure)")
+        }
+    }
+
+    var status: UInt16 {
+        switch self {
+        case .routeNotFound: 404
+        case .failfast, .requestTimeout, .connectTimeout: 504
+        case .loadShed: 503
+        case .upstream, .identityRequired, .backendFailed: 502
+        case .unauthorized: 403
+        case .invalidPolicy: 500
+        case .injected(let status, _): status
+        }
+    }
+
+    var grpcCode: GRPCStatus.Code {
+        switch self {
+        case .routeNotFound: .notFound
+        case .failfast, .requestTimeout, .connectTimeout: .deadlineExceeded
+        case .loadShed, .upstream, .identityRequired, .backendFailed: .unavailable
+        case .unauthorized: .permissionDenied
+        case .invalidPolicy: .internal
+        case .injected: .failedPrecondition
+        }
+    }
+
+    /// The client should open a new connection for what it asks next.
+    var closesConnection: Bool {
+        switch self {
+        case .failfast, .loadShed, .connectTimeout, .upstream, .identityRequired, .backendFailed, .invalidPolicy: true
+        case .routeNotFound, .requestTimeout, .unauthorized, .injected: false
+        }
+    }
+
+    /// The value of the `error` label. Source: shared facts on the data plane, 5.4.
+    var label: String {
+        switch self {
+        case .failfast: "failfast"
+        case .loadShed: "loadshed"
+        case .connectTimeout, .upstream: "i/o"
+        case .identityRequired: "identity required"
+        case .requestTimeout: "response timeout"
+        default: "unexpected"
+        }
+    }
+
+    /// For `l5d-proxy-error`, `grpc-message` and logs.
+    var message: String {
+        switch self {
+        case .routeNotFound: "no route found for request"
+        case .failfast(let name): "\(name): service in fail-fast"
+        case .loadShed: "service unavailable"
+        case .requestTimeout: "request timed out"
+        case .identityRequired(let text): "identity required: \(text)"
+        case .unauthorized(let text): text
+        case .connectTimeout(let text), .upstream(let text), .backendFailed(let text), .invalidPolicy(let text), .injected(_, let text): text
+        }
+    }
+
+    /// The head that answers the request. An error never has a body.
+    func response(isGRPC: Bool, informs: Bool) -> ResponseHead {
+        var headers = Headers()
+        if isGRPC {
+            for field in GRPCFields.trailersOnly(GRPCStatus(grpcCode, message)) { headers.add(field.name, field.value) }
+        } else {
+            headers.add("content-length", "0")
+        }
+        if informs {
+            headers.add("l5d-proxy-error", Self.fieldValue(message))
+            if closesConnection { headers.add("l5d-proxy-connection", "close") }
+        }
+        return ResponseHead(status: isGRPC ? 200 : status, headers: headers)
+    }
+
+    /// Messages may quote what a peer sent; a field value may only hold visible ASCII and spaces (RFC 9110 section 5.5).
+    private static func fieldValue(_ text: String) -> String {
+        String(decoding: text.utf8.prefix(512).map { $0 >= 0x20 && $0 < 0x7f ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
+    }
+}

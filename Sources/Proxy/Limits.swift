@@ -1,0 +1,24 @@
+// Every bound of the data path: what it bounds, in which unit, what happens when it is full, and where the number comes from.
+// Queue lengths and timeouts that Linkerd reads from the environment are in `Configuration`.
+
+import Base
+
+public enum ProxyLimits {
+    /// Bytes that one half of a relay may hold for a slow reader. Unit: bytes. When full: the fast side is not read.
+    /// Source: two scratch buffers of the loop.
+    static let relayQueueBytesMax = 128 * 1024
+    /// First bytes of a connection kept while its protocol is in doubt. Unit: bytes. When full: it is not what it might have been.
+    /// Source: linkerd2-proxy linkerd/tls/src/server (8192) and linkerd/http/detect (1024).
+    static let detectBytesMax = 8192
+    /// Shortest input that may be HTTP: `GET / HTTP/1.1`. Source: linkerd2-proxy linkerd/http/detect.
+    static let httpBytesMin = 14
+    /// Requests in flight in one server (inbound or outbound). Unit: requests. When full: 503 at once.
+    /// Source: linkerd2-proxy in-flight limit per server stack, 100,000.
+    static let requestsInFlightMax = 100_000
+    /// Connections that one side holds. Unit: connections. When full: new ones are closed at once and counted.
+    /// Source: ours; 100,000 connections at 1 KiB and a TLS session each stay below 2 GiB.
+    static let connectionsMax = 100_000
+    /// Request body bytes held while no endpoint is ready. Unit: bytes. When full: the client's window closes.
+    /// Source: the initial window of a stream, which bounds it by itself.
+    static let heldBodyBytesMax = 64 * 1024
+}

@@ -1,0 +1,80 @@
+// The families of HTTP requests: how many, how fast, how they ended. One object for each set of base labels, held by an endpoint or
+// a port, so that a request adds to fields. Source: linkerd2-proxy linkerd/http/metrics, shared facts on the data plane 5.2, 5.6.
+
+import Base
+import GRPC
+import HTTP
+import Platform
+
+final class RequestSeries {
+    /// Upper bounds in milliseconds.
+    static let latencyBounds: [Double] = [1, 2, 3, 4, 5, 10, 20, 30, 40, 50, 100, 200, 300, 400, 500, 1000, 2000, 3000, 4000, 5000, 10_000, 20_000, 30_000, 40_000, 50_000]
+
+    private struct Latency {
+        var status: UInt16
+        var histogram: Histogram
+    }
+
+    private struct Total {
+        var status: UInt16
+        var isGRPC: Bool
+        var grpcStatus: UInt32?
+        var error: String
+        var metric: Metric
+    }
+
+    private let registry: MetricsRegistry
+    /// `""`, `route_`, `route_actual_`, `control_`.
+    private let prefix: String
+    private let labels: [(String, String)]
+    private let requests: Metric
+    /// Few in number and the usual one first, so that a scan beats a table.
+    private var latencies: [Latency] = []
+    private var totals: [Total] = []
+
+    init(_ registry: MetricsRegistry, prefix: String = "", _ labels: [(String, String)]) {
+        self.registry = registry
+        self.prefix = prefix
+        self.labels = labels
+        requests = registry.counter(prefix + "request_total", help: "Total count of HTTP requests.", labels)
+    }
+
+    func countRequest() { requests.increment() }
+
+    func observe(_ latency: Interval, status: UInt16) {
+        let milliseconds = Double(latency.nanoseconds / 1000) / 1000
+        for entry in latencies where entry.status == status { return entry.histogram.observe(milliseconds) }
+        let made = registry.histogram(
+            prefix + "response_latency_ms", help: "Elapsed times between a request's headers being received and its response stream completing", bounds: Self.latencyBounds,
+            labels + [("status_code", String(status))])
+        latencies.append(Latency(status: status, histogram: made))
+        made.observe(milliseconds)
+    }
+
+    /// `error`: empty unless the stream broke.
+    func countResponse(status: UInt16, isGRPC: Bool, grpcStatus: GRPCStatus.Code?, error: String = "") {
+        let code = grpcStatus?.rawValue
+        for entry in totals where entry.status == status && entry.grpcStatus == code && entry.isGRPC == isGRPC && entry.error == error { return entry.metric.increment() }
+        let isFailure = Self.isFailure(status: status, isGRPC: isGRPC, grpcStatus: grpcStatus, error: error)
+        let made = registry.counter(
+            prefix + "response_total", help: "Total count of HTTP responses.",
+            labels + [
+                ("status_code", String(status)), ("classification", isFailure ? "failure" : "success"),
+                ("grpc_status", code.map { String($0) } ?? (isGRPC ? "2" : "")), ("error", error),
+            ])
+        totals.append(Total(status: status, isGRPC: isGRPC, grpcStatus: code, error: error, metric: made))
+        made.increment()
+    }
+
+    /// Source: linkerd2-proxy linkerd/app/core/src/classify.rs.
+    static func isFailure(status: UInt16, isGRPC: Bool, grpcStatus: GRPCStatus.Code?, error: String) -> Bool {
+        if !error.isEmpty { return true }
+        if let grpcStatus {
+            switch grpcStatus {
+            case .unknown, .deadlineExceeded, .permissionDenied, .internal, .unavailable, .dataLoss: return true
+            default: return false
+            }
+        }
+        return isGRPC ? false : (500...599).contains(status)
+    }
+}
