@@ -68,7 +68,7 @@ let package = Package(
 
         // Floor 4
         .target(name: "Linux", dependencies: ["Base", "Platform", "CLinux"], swiftSettings: hot),
-        .target(name: "Simulator", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "CDeterminism", deque, collections], swiftSettings: hot),
+        .target(name: "Simulator", dependencies: ["Base", "Platform", "DNS", "CDeterminism", deque], swiftSettings: hot),
 
         // Floor 5
         .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", collections], swiftSettings: strict),
@@ -90,7 +90,7 @@ let package = Package(
             ("Proxy", ["Base", "Platform", "HTTP", "TLS", "MeshAPI", "Transport", "Simulator"]),
             ("Manifests", ["Base", "Documents", "Kube"]),
             ("ControlPlane", ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Simulator"]),
-            ("Linux", ["Base", "Platform"]), ("Simulator", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube"]),
+            ("Linux", ["Base", "Platform"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
             ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture"]),
             ("Commands", ["Base", "Documents", "Manifests"]), ("Tidy", []), ("EndToEnd", ["Base", "Documents"]),
         ].map { (name: String, uses: [String]) in

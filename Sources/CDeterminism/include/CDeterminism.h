@@ -3,6 +3,7 @@
 #define WEFT_CDETERMINISM_H
 
 #include "rand.h"
+#include "clock.h"
 #include "hashing.h"
 
 #endif

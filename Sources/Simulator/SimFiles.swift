@@ -1,0 +1,52 @@
+// Files in memory. A process sees its own above its node's; writes go to its own, survive its restarts as a mounted volume does,
+// and stand in the trace. Directories are deliberately absent: a path is a name.
+
+import Base
+import Platform
+
+/// Paths and contents. The scenario writes here what a cluster would mount.
+public final class SimFileTree {
+    public struct File: Hashable, Sendable {
+        public var bytes: [UInt8]
+        public var mode: UInt32
+    }
+
+    /// Look-up only.
+    private var files: [String: File] = [:]
+
+    public subscript(_ path: String) -> File? { files[path] }
+
+    public func put(_ path: String, _ bytes: [UInt8], mode: UInt32 = 0o644) { files[path] = File(bytes: bytes, mode: mode) }
+    public func put(_ path: String, text: String, mode: UInt32 = 0o644) { put(path, Array(text.utf8), mode: mode) }
+    public func remove(_ path: String) { files[path] = nil }
+    public func removeAll() { files = [:] }
+    public var paths: [String] { files.keys.sorted() }  // order: sorted
+}
+
+/// What one process sees.
+public final class SimFiles: Files {
+    /// The process's own.
+    public let tree = SimFileTree()
+    /// Paths below which nothing can be written or read, as a fault. Prefixes.
+    public var forbidden: [String] = []
+    unowned let process: SimProcess
+
+    init(_ process: SimProcess) { self.process = process }
+
+    public func read(_ path: String) throws(HostFailure) -> [UInt8] {
+        if forbidden.contains(where: { path.hasPrefix($0) }) { throw HostFailure("read", .permissionDenied, subject: path) }
+        guard let file = tree[path] ?? process.node.files[path] else { throw HostFailure("read", .notFound, subject: path) }
+        return file.bytes
+    }
+
+    public func write(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(HostFailure) {
+        if forbidden.contains(where: { path.hasPrefix($0) }) { throw HostFailure("write", .permissionDenied, subject: path) }
+        tree.put(path, bytes, mode: mode)
+        var mixed = Digest64()
+        mixed.mix(string: path)
+        bytes.withUnsafeBytes { mixed.mix($0) }
+        process.world.record(.write, process.node, UInt32(process.index), UInt32(truncatingIfNeeded: bytes.count), mixed.value) {
+            "\(process.name) \(path) \(bytes.count) B mode \(String(mode, radix: 8))"
+        }
+    }
+}
