@@ -32,7 +32,7 @@ public struct ContextToken: Equatable, Sendable {
     }
 
     private mutating func readJSON(_ text: String) -> Bool {
-        guard let value = try? Value.parse(json: Array(text.utf8)) else { return false }
+        guard let value = try? Value(json: Array(text.utf8)) else { return false }
         guard case .object = value else { return false }
         namespace = value.text("ns") ?? ""
         nodeName = value.text("nodeName") ?? ""
