@@ -25,6 +25,8 @@ final class HTTPEndpoint: HTTPClientObserver {
     /// Why the last attempt failed.
     private(set) var lastFailure: HTTPStreamFailure?
     var load: PeakEWMA
+    /// Where its requests are counted.
+    let series: RequestSeries
     private let host: any Host
     private let client: HTTPClient
     /// HTTP/1 upgrades cannot travel in HTTP/2 streams; made when the first one comes.
@@ -35,8 +37,9 @@ final class HTTPEndpoint: HTTPClientObserver {
     private var timer: TimerID?
     private var random: Random
 
-    init(endpoint: Endpoint, client: HTTPClient, upgradeClient: @escaping () -> HTTPClient, host: any Host, random: Random, observer: (any HTTPEndpointObserver)?) {
+    init(endpoint: Endpoint, series: RequestSeries, client: HTTPClient, upgradeClient: @escaping () -> HTTPClient, host: any Host, random: Random, observer: (any HTTPEndpointObserver)?) {
         self.endpoint = endpoint
+        self.series = series
         self.client = client
         makeUpgradeClient = upgradeClient
         self.host = host

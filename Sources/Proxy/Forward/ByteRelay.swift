@@ -21,12 +21,10 @@ final class ByteRelay: ConnectionHandler {
     private var callerFinished = false
     private var calleeFinished = false
     private var observer: (any ByteRelayObserver)?
-    let counters: ByteCounters
 
     /// Takes over `caller` and dials. `buffered` is what was read from the caller before.
-    init(caller: any Connection, buffered: [UInt8], counters: ByteCounters, observer: any ByteRelayObserver, connect: (any ConnectionHandler) -> any Connection) {
+    init(caller: any Connection, buffered: [UInt8], observer: any ByteRelayObserver, connect: (any ConnectionHandler) -> any Connection) {
         self.caller = caller
-        self.counters = counters
         self.observer = observer
         caller.handler = self
         let callee = connect(self)
@@ -73,7 +71,6 @@ final class ByteRelay: ConnectionHandler {
     }
 
     private func pass(_ bytes: RawSpan, to destination: any Connection, from source: any Connection) {
-        if source === caller { counters.fromCaller(bytes.byteCount) } else { counters.fromCallee(bytes.byteCount) }
         destination.send(bytes)
         if destination.bytesQueued > ProxyLimits.relayQueueBytesMax { source.isReadingPaused = true }
     }

@@ -27,6 +27,10 @@ final class HTTPExchange: HTTPStreamHandler {
     let owner: any HTTPExchangeOwner
     /// What the owner wants to know again: the endpoint, the route, the series to count in.
     var context: AnyObject?
+    /// Changes that a route wants in the response head.
+    var responseChanges: [HTTPFilter.HeaderChange] = []
+    /// The endpoint's load counts this request as in flight.
+    var isLoadHeld = false
     /// Our own errors say what went wrong in `l5d-proxy-error`.
     var informs = true
     /// The version that the caller's application speaks, when it travels in HTTP/2 between proxies.
@@ -100,20 +104,38 @@ final class HTTPExchange: HTTPStreamHandler {
     func fail(_ error: ProxyError) {
         guard let caller else { return }
         self.error = error
-        callee?.reset(code: HTTP2ErrorCode.cancel)
-        callee = nil
         if isAnswered {
+            callee?.reset(code: HTTP2ErrorCode.cancel)
+            callee = nil
             caller.reset(code: HTTP2ErrorCode.internalError)
             finish()
             return
         }
-        var head = error.response(isGRPC: isGRPC, informs: informs)
-        owner.rewrite(&head, of: self)
-        status = head.status
-        if error.closesConnection, self.head.version != .http2 { caller.connection?.drain() }
-        caller.respond(head, endStream: true)
+        if error.closesConnection, head.version != .http2 { caller.connection?.drain() }
+        answer(error.response(isGRPC: isGRPC, informs: informs))
+    }
+
+    /// Answers the caller without asking anybody.
+    func answer(_ response: ResponseHead) {
+        guard let caller, !isAnswered else { return }
+        callee?.reset(code: HTTP2ErrorCode.cancel)
+        callee = nil
+        isAnswered = true
+        var response = response
+        status = response.status
+        if isGRPC, let code = response.headers.first("grpc-status") { grpcStatus = UInt32(code).flatMap { GRPCStatus.Code(rawValue: $0) } }
+        owner.rewrite(&response, of: self)
+        caller.respond(response, endStream: true)
         if !isRequestEnded { caller.reset(code: HTTP2ErrorCode.noError) }
-        owner.answered(self, latency: host.now - started)
+        tellLatency()
+        finish()
+    }
+
+    /// Ends the caller's stream as the callee's was ended.
+    func pass(_ reset: PeerError) {
+        error = .upstream("stream reset: \(reset.rule)")
+        caller?.reset(code: reset.code)
+        callee = nil
         finish()
     }
 

@@ -19,6 +19,7 @@ enum ProxyError: Error, Hashable, Sendable {
     case unauthorized(String)
     case invalidPolicy(String)
     case injected(status: UInt16, String)
+    case injectedGRPC(code: UInt32, String)
 
     init(_ failure: HTTPStreamFailure) {
         if case .connectFailed(let reason) = failure, reason.reason == .timedOut {
@@ -37,6 +38,7 @@ enum ProxyError: Error, Hashable, Sendable {
         case .unauthorized: 403
         case .invalidPolicy: 500
         case .injected(let status, _): status
+        case .injectedGRPC: 200
         }
     }
 
@@ -48,6 +50,7 @@ enum ProxyError: Error, Hashable, Sendable {
         case .unauthorized: .permissionDenied
         case .invalidPolicy: .internal
         case .injected: .failedPrecondition
+        case .injectedGRPC(let code, _): GRPCStatus.Code(rawValue: code) ?? .unknown
         }
     }
 
@@ -55,7 +58,7 @@ enum ProxyError: Error, Hashable, Sendable {
     var closesConnection: Bool {
         switch self {
         case .failfast, .loadShed, .connectTimeout, .upstream, .identityRequired, .backendFailed, .invalidPolicy: true
-        case .routeNotFound, .requestTimeout, .unauthorized, .injected: false
+        case .routeNotFound, .requestTimeout, .unauthorized, .injected, .injectedGRPC: false
         }
     }
 
@@ -80,7 +83,7 @@ enum ProxyError: Error, Hashable, Sendable {
         case .requestTimeout: "request timed out"
         case .identityRequired(let text): "identity required: \(text)"
         case .unauthorized(let text): text
-        case .connectTimeout(let text), .upstream(let text), .backendFailed(let text), .invalidPolicy(let text), .injected(_, let text): text
+        case .connectTimeout(let text), .upstream(let text), .backendFailed(let text), .invalidPolicy(let text), .injected(_, let text), .injectedGRPC(_, let text): text
         }
     }
 

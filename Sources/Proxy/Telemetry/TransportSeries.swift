@@ -57,26 +57,3 @@ final class TransportSeries {
         }
     }
 }
-
-/// Both ends of a relay.
-final class ByteCounters {
-    let source: TransportSeries
-    let destination: TransportSeries
-
-    init(source: TransportSeries, destination: TransportSeries) {
-        self.source = source
-        self.destination = destination
-    }
-
-    @inline(__always)
-    func fromCaller(_ bytes: Int) {
-        source.countRead(bytes)
-        destination.countWritten(bytes)
-    }
-
-    @inline(__always)
-    func fromCallee(_ bytes: Int) {
-        destination.countRead(bytes)
-        source.countWritten(bytes)
-    }
-}

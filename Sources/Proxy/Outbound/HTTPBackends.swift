@@ -1,0 +1,129 @@
+// The HTTP backends in use, shared by every original destination that leads to them: a balancer for an authority, a single
+// endpoint for a forward. They are made at first use and let go when the last router that uses them goes.
+
+import Base
+import HTTP
+import Platform
+import Transport
+
+/// One backend for one version of HTTP.
+final class HTTPBackend {
+    enum Kind {
+        case balance(HTTPBalancer, authority: String, Watch<EndpointSet>, WatchID)
+        case forward(HTTPEndpoint)
+    }
+
+    fileprivate(set) var kind: Kind
+    fileprivate let key: HTTPBackends.Key
+    fileprivate var users = 0
+
+    fileprivate init(kind: Kind, key: HTTPBackends.Key) {
+        self.kind = kind
+        self.key = key
+    }
+
+    /// False while the balancer fails fast.
+    var isReady: Bool {
+        switch kind {
+        case .balance(let balancer, _, _, _): !balancer.isShut
+        case .forward: true
+        }
+    }
+
+    /// Calls `assign` with an endpoint, now or when one is ready; or fails the exchange.
+    func dispatch(_ exchange: HTTPExchange, _ assign: @escaping (HTTPEndpoint) -> Void) {
+        switch kind {
+        case .balance(let balancer, _, _, _): balancer.dispatch(exchange, assign)
+        case .forward(let endpoint): assign(endpoint)
+        }
+    }
+}
+
+final class HTTPBackends {
+    fileprivate struct Key: Hashable {
+        var name: String
+        var isHTTP2: Bool
+    }
+
+    private let host: any Host
+    private let batch: FlushBatch
+    private let configuration: Configuration
+    private let discovery: any OutboundDiscovery
+    private let connectors: EndpointConnectors
+    private let registry: MetricsRegistry
+    /// Look-up only.
+    private var table: [Key: HTTPBackend] = [:]
+    /// For people, in order of birth.
+    private(set) var list: [HTTPBackend] = []
+
+    init(batch: FlushBatch, configuration: Configuration, discovery: any OutboundDiscovery, connectors: EndpointConnectors, registry: MetricsRegistry) {
+        host = batch.host
+        self.batch = batch
+        self.configuration = configuration
+        self.discovery = discovery
+        self.connectors = connectors
+        self.registry = registry
+    }
+
+    /// Endpoints of an authority. Every call is matched by one `release`.
+    func balance(_ authority: String, version: HTTPVersion) -> HTTPBackend {
+        let key = Key(name: authority, isHTTP2: version == .http2)
+        if let found = use(key) { return found }
+        let balancer = HTTPBalancer(
+            name: authority, host: host, queueRequestsMax: configuration.outbound.queueRequestsMax, failfastTimeout: configuration.outbound.failfastTimeout
+        ) { [unowned self] endpoint, observer in make(endpoint, version, authority: authority, observer: observer) }
+        let watch = discovery.endpoints(authority)
+        let subscription = watch.subscribe { set in
+            switch set {
+            case .exists(let endpoints): balancer.update(endpoints)
+            case .doesNotExist: balancer.update([])
+            }
+        }
+        return add(HTTPBackend(kind: .balance(balancer, authority: authority, watch, subscription), key: key))
+    }
+
+    /// One endpoint. Every call is matched by one `release`.
+    func forward(_ endpoint: Endpoint, version: HTTPVersion) -> HTTPBackend {
+        let key = Key(name: "forward \(endpoint)", isHTTP2: version == .http2)
+        return use(key) ?? add(HTTPBackend(kind: .forward(make(endpoint, version, authority: nil, observer: nil)), key: key))
+    }
+
+    func release(_ backend: HTTPBackend) {
+        backend.users -= 1
+        guard backend.users == 0 else { return }
+        table[backend.key] = nil
+        list.removeAll { $0 === backend }
+        switch backend.kind {
+        case .balance(let balancer, let authority, let watch, let subscription):
+            watch.cancel(subscription)
+            discovery.release(authority: authority)
+            balancer.retire()
+        case .forward(let endpoint): endpoint.retire()
+        }
+    }
+
+    private func use(_ key: Key) -> HTTPBackend? {
+        let found = table[key]
+        found?.users += 1
+        return found
+    }
+
+    private func add(_ backend: HTTPBackend) -> HTTPBackend {
+        backend.users = 1
+        table[backend.key] = backend
+        list.append(backend)
+        return backend
+    }
+
+    private func make(_ endpoint: Endpoint, _ application: HTTPVersion, authority: String?, observer: (any HTTPEndpointObserver)?) -> HTTPEndpoint {
+        let version = connectors.version(endpoint, application: application)
+        let labels = connectors.labels(endpoint, authority: authority)
+        let settings = connectors.http2Settings(endpoint)
+        let client = { [connectors, batch] (version: HTTPVersion) in
+            HTTPClient(version: version, connector: connectors.http(endpoint, version: version, labels: labels), batch: batch, settings: settings)
+        }
+        return HTTPEndpoint(
+            endpoint: endpoint, series: RequestSeries(registry, labels), client: client(version), upgradeClient: { client(.http11) }, host: host,
+            random: host.random("endpoint/\(endpoint.address)"), observer: observer)
+    }
+}

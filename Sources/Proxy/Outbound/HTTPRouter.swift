@@ -1,0 +1,164 @@
+// From a request to a backend, for one original destination and one version of HTTP: the profile's routes if it has any, else the
+// policy's. Retries and per-route timeouts are absent here; they wrap the exchange.
+// Source: linkerd2-proxy outbound http/logical, shared facts on the data plane 2.7 to 2.9.
+
+import Base
+import HTTP
+import Platform
+
+final class HTTPRouter {
+    /// Where a request goes.
+    enum Decision {
+        case backend(HTTPBackend, PreparedRule)
+        case answer(ProxyError)
+        case redirect(status: UInt16, location: String)
+    }
+
+    final class PreparedRule {
+        let route: ResourceName
+        let filters: [HTTPFilter]
+        fileprivate let targets: [Target]
+        fileprivate let isRandom: Bool
+        fileprivate let weightSum: UInt64
+
+        fileprivate init(route: ResourceName, filters: [HTTPFilter], targets: [Target], isRandom: Bool) {
+            self.route = route
+            self.filters = filters
+            self.targets = targets
+            self.isRandom = isRandom
+            weightSum = targets.reduce(0) { $0 + UInt64($1.weight) }
+        }
+    }
+
+    fileprivate struct Target {
+        var backend: HTTPBackend?
+        var failure: String?
+        var filters: [HTTPFilter]
+        var weight: UInt32
+    }
+
+    private let backends: HTTPBackends
+    private let version: HTTPVersion
+    private var random: Random
+    private var table = RouteTable([])
+    private var rules: [[PreparedRule]] = []
+    private var used: [HTTPBackend] = []
+    /// The policy cannot be understood; every request is answered so.
+    private var invalid: String?
+    /// `l5d-dst-canonical` of profile routes.
+    private(set) var canonical: String?
+
+    init(backends: HTTPBackends, version: HTTPVersion, random: Random) {
+        self.backends = backends
+        self.version = version
+        self.random = random
+    }
+
+    /// Takes over what discovery says now. Backends that stay in use keep their connections.
+    func update(_ target: OutboundTarget, port: UInt16) {
+        let old = used
+        used = []
+        invalid = nil
+        canonical = nil
+        if let profile = target.profile, let name = profile.fullyQualifiedName, !profile.routes.isEmpty || !profile.overrides.isEmpty {
+            canonical = "\(name):\(port)"
+            update(profile, name: "\(name):\(port)")
+        } else {
+            switch target.policy.kind {
+            case .detect(let http1, let http2, _): update(version == .http2 ? http2.routes : http1.routes)
+            case .http1(let routing), .http2(let routing), .grpc(let routing): update(routing.routes)
+            case .opaque, .tls: invalid = "the policy of this destination has no HTTP routes"
+            case .invalid(let reason): invalid = reason
+            }
+        }
+        for backend in old { backends.release(backend) }
+    }
+
+    func retire() {
+        for backend in used { backends.release(backend) }
+        used = []
+        rules = []
+        table = RouteTable([])
+    }
+
+    func decide(_ head: RequestHead) -> Decision {
+        if let invalid { return .answer(.invalidPolicy("invalid client policy configuration: \(invalid)")) }
+        guard let index = table.find(head) else { return .answer(.routeNotFound) }
+        let rule = rules[index.route][index.rule]
+        if let decision = judge(rule.filters, head) { return decision }
+        guard let target = choose(rule) else { return .answer(rule.targets.isEmpty ? .failfast("no backend") : .loadShed) }
+        if let failure = target.failure { return .answer(.backendFailed(failure)) }
+        if let decision = judge(target.filters, head) { return decision }
+        return .backend(target.backend!, rule)
+    }
+
+    private func update(_ routes: [HTTPRoute]) {
+        table = RouteTable(routes.map { ($0.hosts, $0.rules.map(\.matches)) })
+        rules = routes.map { route in route.rules.map { prepare($0.backends, filters: $0.filters, route: route.name) } }
+    }
+
+    private func update(_ profile: ServiceProfile, name: String) {
+        // Profile routes label and classify; all of them lead to the same place.
+        let overrides = profile.overrides.filter { $0.weight > 0 }
+        let distribution: Distribution =
+            overrides.isEmpty
+            ? .firstAvailable([Backend(kind: .balance(name))])
+            : .randomAvailable(overrides.map { (Backend(kind: .balance($0.authority)), $0.weight) })
+        table = RouteTable([([], [[]])])
+        rules = [[prepare(distribution, filters: [], route: ResourceName(name: name))]]
+    }
+
+    private func prepare(_ distribution: Distribution, filters: [HTTPFilter], route: ResourceName) -> PreparedRule {
+        switch distribution {
+        case .empty: PreparedRule(route: route, filters: filters, targets: [], isRandom: false)
+        case .firstAvailable(let list): PreparedRule(route: route, filters: filters, targets: list.map { prepare($0, weight: 1) }, isRandom: false)
+        case .randomAvailable(let list): PreparedRule(route: route, filters: filters, targets: list.map { prepare($0.backend, weight: $0.weight) }, isRandom: list.count > 1)
+        }
+    }
+
+    private func prepare(_ backend: Backend, weight: UInt32) -> Target {
+        var target = Target(backend: nil, failure: nil, filters: backend.filters, weight: weight)
+        switch backend.kind {
+        case .balance(let authority): target.backend = backends.balance(authority, version: version)
+        case .forward(let endpoint): target.backend = backends.forward(endpoint, version: version)
+        case .fail(let reason): target.failure = reason
+        }
+        if let backend = target.backend { used.append(backend) }
+        return target
+    }
+
+    /// First available in order, or by weight among the available.
+    private func choose(_ rule: PreparedRule) -> Target? {
+        if !rule.isRandom { return rule.targets.first { $0.backend?.isReady ?? true } ?? rule.targets.first }
+        guard rule.weightSum > 0 else { return nil }
+        var candidates = rule.targets
+        var sum = rule.weightSum
+        if !candidates.allSatisfy({ $0.backend?.isReady ?? true }) {
+            candidates = candidates.filter { $0.backend?.isReady ?? true }
+            sum = candidates.reduce(0) { $0 + UInt64($1.weight) }
+            if sum == 0 { return nil }
+        }
+        var draw = random.below(sum)
+        for candidate in candidates {
+            if draw < UInt64(candidate.weight) { return candidate }
+            draw -= UInt64(candidate.weight)
+        }
+        return nil
+    }
+
+    /// Filters that answer by themselves.
+    private func judge(_ filters: [HTTPFilter], _ head: RequestHead) -> Decision? {
+        for filter in filters {
+            switch filter {
+            case .failure(let status, let message, let numerator, let denominator):
+                if random.chance(UInt64(numerator), in: UInt64(max(1, denominator))) { return .answer(.injected(status: status, message)) }
+            case .grpcFailure(let code, let message, let numerator, let denominator):
+                if random.chance(UInt64(numerator), in: UInt64(max(1, denominator))) { return .answer(.injectedGRPC(code: UInt32(code), message)) }
+            case .redirect(let redirect):
+                if let location = redirect.location(head, matchedPrefix: nil) { return .redirect(status: redirect.status, location: location) }
+            case .requestHeaders, .responseHeaders: break
+            }
+        }
+        return nil
+    }
+}

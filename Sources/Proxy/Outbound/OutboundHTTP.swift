@@ -1,0 +1,131 @@
+// HTTP requests of the application, on their way out: route, backend, endpoint, and the heads as the other side must see them.
+// One object for the whole server; what belongs to one request is in its exchange.
+// Source: linkerd2-proxy outbound http, linkerd/proxy/http/src/orig_proto.rs, shared facts on the data plane 2.15 to 2.21.
+
+import Base
+import GRPC
+import HTTP
+import Platform
+import Transport
+
+final class OutboundHTTP: HTTPExchangeOwner {
+    private let host: any Host
+    private let informs: Bool
+    private let registry: MetricsRegistry
+    private var inFlight = 0
+    /// Look-up only.
+    private var errors: [String: Metric] = [:]
+
+    init(host: any Host, informs: Bool, registry: MetricsRegistry) {
+        self.host = host
+        self.informs = informs
+        self.registry = registry
+    }
+
+    /// Takes a request from a connection whose original destination is `stack`'s.
+    func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool, stack: OutboundStack) {
+        let exchange = HTTPExchange(caller: stream, head: head, endStream: endStream, host: host, owner: self)
+        exchange.informs = informs
+        inFlight += 1
+        guard inFlight <= ProxyLimits.requestsInFlightMax else { return exchange.fail(.loadShed) }
+        if let refusal = Self.malformedUpgrade(head) { return exchange.answer(ResponseHead(status: 400, headers: ["content-length": "0", "l5d-proxy-error": refusal])) }
+        let router = stack.router(head.version)
+        switch router.decide(head) {
+        case .answer(let error): exchange.fail(error)
+        case .redirect(let status, let location):
+            exchange.answer(ResponseHead(status: status, headers: ["location": location, "content-length": "0"]))
+        case .backend(let backend, let rule):
+            for case .responseHeaders(let change) in rule.filters { exchange.responseChanges.append(change) }
+            backend.dispatch(exchange) { [self] endpoint in send(exchange, to: endpoint, rule: rule, canonical: router.canonical, destination: stack.address) }
+        }
+    }
+
+    private func send(_ exchange: HTTPExchange, to endpoint: HTTPEndpoint, rule: HTTPRouter.PreparedRule, canonical: String?, destination: SocketAddress) {
+        var head = exchange.head
+        if let demanded = head.headers.first("l5d-require-id") {
+            guard demanded == endpoint.endpoint.identity else { return exchange.fail(.identityRequired("\(demanded) was required, \(endpoint.endpoint.identity ?? "none") found")) }
+            head.headers.removeAll("l5d-require-id")
+        }
+        for case .requestHeaders(let change) in rule.filters { change.apply(to: &head.headers) }
+        if let canonical { head.headers.set("l5d-dst-canonical", canonical) }
+        let singleUse = head.authority.isEmpty || head.version == .http10
+        if head.authority.isEmpty { head.authority = HTTPText("\(destination)") }
+        if let override = endpoint.endpoint.authorityOverride {
+            head.authority = HTTPText(override)
+            head.headers.removeAll("l5d-dst-canonical")
+        }
+        // Nobody but a proxy says this.
+        head.headers.removeAll("l5d-orig-proto")
+        let client = endpoint.client(isUpgrade: exchange.isUpgrade)
+        if client.version == .http2, head.version != .http2 {
+            head.headers.add("l5d-orig-proto", head.version == .http10 ? (head.isAbsoluteForm ? "HTTP/1.0; absolute-form" : "HTTP/1.0") : (head.isAbsoluteForm ? "HTTP/1.1; absolute-form" : "HTTP/1.1"))
+            head.version = .http2
+            exchange.originalVersion = exchange.head.version
+        }
+        exchange.context = endpoint
+        exchange.isLoadHeld = true
+        endpoint.load.inFlight += 1
+        endpoint.series.countRequest()
+        exchange.send(head, through: client, singleUse: singleUse && client.version != .http2)
+    }
+
+    func rewrite(_ head: inout ResponseHead, of exchange: HTTPExchange) {
+        if exchange.error == nil {
+            // Another proxy's hints are for us, not for the application.
+            head.headers.removeAll("l5d-proxy-error")
+            head.headers.removeAll("l5d-proxy-connection")
+        }
+        if let original = exchange.originalVersion {
+            head.version = head.headers.first("l5d-orig-proto") == "HTTP/1.0" ? .http10 : original
+            head.headers.removeAll("l5d-orig-proto")
+        }
+        for change in exchange.responseChanges { change.apply(to: &head.headers) }
+    }
+
+    func answered(_ exchange: HTTPExchange, latency: Interval) {
+        guard let endpoint = exchange.context as? HTTPEndpoint else { return }
+        releaseLoad(exchange, endpoint)
+        endpoint.series.observe(latency, status: exchange.status ?? 0)
+    }
+
+    func failed(_ exchange: HTTPExchange, _ failure: HTTPStreamFailure) {
+        if case .reset(let error) = failure, exchange.head.version == .http2, exchange.originalVersion == nil {
+            // HTTP/2 to HTTP/2: the application sees the reset that its peer sent.
+            exchange.pass(error)
+            return
+        }
+        exchange.fail(ProxyError(failure))
+    }
+
+    func ended(_ exchange: HTTPExchange) {
+        inFlight -= 1
+        if let error = exchange.error { countError(error.label) }
+        guard let endpoint = exchange.context as? HTTPEndpoint else { return }
+        releaseLoad(exchange, endpoint)
+        if exchange.isCancelled {
+            endpoint.series.countResponse(status: exchange.status ?? 0, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: "h2(CANCEL)")
+        } else {
+            endpoint.series.countResponse(status: exchange.status ?? 0, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus)
+        }
+    }
+
+    private func releaseLoad(_ exchange: HTTPExchange, _ endpoint: HTTPEndpoint) {
+        guard exchange.isLoadHeld else { return }
+        exchange.isLoadHeld = false
+        endpoint.load.inFlight -= 1
+        if let sent = exchange.sent { endpoint.load.observe(host.now - sent, now: host.now) }
+    }
+
+    private func countError(_ label: String) {
+        if let metric = errors[label] { return metric.increment() }
+        let metric = registry.counter("outbound_http_errors_total", help: "The total number of HTTP requests that could not be processed due to a proxy error.", [("error", label)])
+        errors[label] = metric
+        metric.increment()
+    }
+
+    /// CONNECT needs HTTP/1.1 and an authority. Source: linkerd2-proxy linkerd/proxy/http/src/upgrade.rs.
+    private static func malformedUpgrade(_ head: RequestHead) -> String? {
+        guard head.version != .http2, head.method == .connect else { return nil }
+        return head.version == .http10 ? "CONNECT needs HTTP/1.1" : head.authority.isEmpty ? "CONNECT needs an authority" : nil
+    }
+}

@@ -1,0 +1,225 @@
+// The outbound listener: connections of the pod's applications, redirected here by the kernel. Each is held until discovery knows
+// its destination, then becomes HTTP or an opaque relay. Source: linkerd2-proxy outbound, shared facts on the data plane 2.1 to 2.6.
+
+import Base
+import HTTP
+import Platform
+import Transport
+
+public final class OutboundServer: AcceptHandler {
+    fileprivate let batch: FlushBatch
+    fileprivate let configuration: Configuration
+    fileprivate let http: OutboundHTTP
+    fileprivate let links = LinkTable<OutboundLink>()
+    private let discovery: any OutboundDiscovery
+    private let connectors: EndpointConnectors
+    let backends: HTTPBackends
+    private let source: TransportSeries
+    private var listeners: [any Listener] = []
+    /// Look-up only; `stacks` has the order.
+    private var table: [SocketAddress: OutboundStack] = [:]
+    private(set) var stacks: [OutboundStack] = []
+    private var drained: (() -> Void)?
+
+    init(batch: FlushBatch, configuration: Configuration, identity: any MeshIdentity, discovery: any OutboundDiscovery, registry: MetricsRegistry) {
+        self.batch = batch
+        self.configuration = configuration
+        self.discovery = discovery
+        connectors = EndpointConnectors(host: batch.host, configuration: configuration, identity: identity, registry: registry)
+        backends = HTTPBackends(batch: batch, configuration: configuration, discovery: discovery, connectors: connectors, registry: registry)
+        http = OutboundHTTP(host: batch.host, informs: configuration.informsOutbound, registry: registry)
+        source = TransportSeries(registry, [("direction", "outbound"), ("peer", "src")])
+    }
+
+    /// Binds and accepts.
+    func start() throws(HostFailure) {
+        let side = configuration.outbound
+        for address in configuration.outboundListen {
+            let options = ListenOptions(wantsOriginalDestination: true, backlog: side.backlog, keepAlive: side.acceptKeepAlive, userTimeout: side.acceptUserTimeout)
+            listeners.append(try batch.host.network.listen(on: address, options: options, handler: self))
+        }
+    }
+
+    /// Stops accepting and lets what is open finish; `done` is called once.
+    func drain(_ done: @escaping () -> Void) {
+        for listener in listeners { listener.close() }
+        listeners = []
+        drained = done
+        batch.enter()
+        for link in links.links { link.drain() }
+        batch.leave()
+        tellIfDrained()
+    }
+
+    public func accepted(_ connection: any Connection) {
+        guard links.count < ProxyLimits.connectionsMax else {
+            batch.host.log(.warn, "weft::outbound", "too many connections, closing one from \(connection.remoteAddress)")
+            return connection.reset()
+        }
+        guard let destination = connection.originalDestination, !isLoop(destination) else {
+            batch.host.log(.warn, "weft::outbound", "connection from \(connection.remoteAddress) has no original destination, or it is this proxy")
+            return connection.reset()
+        }
+        connection.isReadingPaused = true
+        let link = OutboundLink(MeteredConnection(accepted: connection, series: source), stack: stack(destination), server: self)
+        links.insert(link)
+        link.start()
+    }
+
+    /// What was sent to the proxy itself must not be sent to it again.
+    private func isLoop(_ destination: SocketAddress) -> Bool {
+        configuration.outboundListen.contains { $0.port == destination.port && (destination.ip.isLoopback || $0.ip == destination.ip) }
+    }
+
+    private func stack(_ address: SocketAddress) -> OutboundStack {
+        if let found = table[address] { return found }
+        let made = OutboundStack(address: address, host: batch.host, configuration: configuration, discovery: discovery, backends: backends, connectors: connectors) { [unowned self] idle in
+            table[idle.address] = nil
+            stacks.removeAll { $0 === idle }
+        }
+        table[address] = made
+        stacks.append(made)
+        return made
+    }
+
+    fileprivate func gone(_ link: OutboundLink) {
+        links.remove(link)
+        tellIfDrained()
+    }
+
+    private func tellIfDrained() {
+        guard links.count == 0, let done = drained else { return }
+        drained = nil
+        for stack in stacks { stack.retire() }
+        stacks = []
+        table = [:]
+        done()
+    }
+}
+
+/// One accepted connection.
+final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, ConnectionHandler {
+    private var connection: (any Connection)?
+    private let stack: OutboundStack
+    private let server: OutboundServer
+    private var http: HTTPConnection?
+    private var relay: ByteRelay?
+    private var endpoint: OpaqueEndpoint?
+    private var dialled: Instant?
+    private var host: any Host { server.batch.host }
+
+    init(_ connection: any Connection, stack: OutboundStack, server: OutboundServer) {
+        self.connection = connection
+        self.stack = stack
+        self.server = server
+        super.init()
+        stack.retain()
+        connection.handler = self
+    }
+
+    func start() {
+        stack.whenKnown { [self] target in
+            guard let connection else { return }
+            if target.profile?.isOpaque ?? false { return relay(connection, []) }
+            switch target.policy.kind {
+            case .opaque, .tls: relay(connection, [])
+            case .http1: serve(connection, .http11, [])
+            case .http2, .grpc: serve(connection, .http2, [])
+            case .detect, .invalid: detect(connection)
+            }
+        }
+    }
+
+    func drain() {
+        if let http {
+            http.drain()
+        } else if relay == nil, let connection {
+            // Nobody knows yet what it is: the application tries again elsewhere.
+            self.connection = nil
+            connection.reset()
+            end()
+        }
+    }
+
+    private func detect(_ connection: any Connection) {
+        Peek(connection, host: host, timeout: server.configuration.outbound.detectTimeout, isEnough: { HTTPSniff.sniff($0) != .incomplete }) { [self] outcome in
+            switch outcome {
+            case .gone: end()
+            case .timedOut(let bytes):
+                host.log(.info, "weft::outbound", "\(stack.address): no HTTP within \(server.configuration.outbound.detectTimeout), forwarding as opaque")
+                relay(connection, bytes)
+            case .decided(let bytes):
+                switch HTTPSniff.sniff(bytes) {
+                case .http1: serve(connection, .http11, bytes)
+                case .http2: serve(connection, .http2, bytes)
+                case .notHTTP, .incomplete: relay(connection, bytes)
+                }
+            }
+        }
+    }
+
+    // MARK: HTTP
+
+    private func serve(_ connection: any Connection, _ version: HTTPVersion, _ buffered: [UInt8]) {
+        let http = HTTPConnection(serving: connection, version: version, batch: server.batch, owner: self)
+        self.http = http
+        connection.isReadingPaused = false
+        http.receive(buffered: buffered.span.bytes)
+    }
+
+    func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool) { server.http.request(stream, head, endStream: endStream, stack: stack) }
+
+    func closed(_ connection: HTTPConnection) { end() }
+
+    // MARK: Opaque
+
+    private func relay(_ connection: any Connection, _ buffered: [UInt8]) {
+        // Held without being read until there is somebody to read for; the client's leaving is heard all the same.
+        connection.handler = self
+        connection.isReadingPaused = true
+        stack.opaque { [self] result in
+            guard let connection = self.connection else { return }
+            switch result {
+            case .failure(let refusal):
+                host.log(.info, "weft::outbound", "opaque connection refused: \(refusal.reason)")
+                self.connection = nil
+                connection.reset()
+                end()
+            case .success(let endpoint):
+                self.endpoint = endpoint
+                endpoint.load.inFlight += 1
+                dialled = host.now
+                relay = ByteRelay(caller: connection, buffered: buffered, observer: self) { endpoint.connector.connect($0) }
+            }
+        }
+    }
+
+    func relayConnected(_ relay: ByteRelay) {
+        if let dialled, let endpoint { endpoint.load.observe(host.now - dialled, now: host.now) }
+        dialled = nil
+    }
+
+    func relayEnded(_ relay: ByteRelay, _ failure: HostFailure?) { end() }
+
+    // MARK: Before anything is decided
+
+    func received(_ bytes: RawSpan, on connection: any Connection) {}
+
+    func finished(_ connection: any Connection) {}
+
+    func closed(_ connection: any Connection, _ failure: HostFailure?) { end() }
+
+    private var isEnded = false
+
+    private func end() {
+        if isEnded { return }
+        isEnded = true
+        endpoint?.load.inFlight -= 1
+        endpoint = nil
+        connection = nil
+        http = nil
+        relay = nil
+        stack.release()
+        server.gone(self)
+    }
+}

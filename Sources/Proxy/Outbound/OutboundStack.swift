@@ -1,0 +1,161 @@
+// All that is known and held about one original destination: what discovery says, a router for each version of HTTP, the opaque
+// balancers. Connections share it; it is let go when it was unused for the discovery idle timeout.
+
+import Base
+import HTTP
+import Platform
+
+final class OutboundStack {
+    let address: SocketAddress
+    private let host: any Host
+    private let backends: HTTPBackends
+    private let discovery: any OutboundDiscovery
+    private let connectors: EndpointConnectors
+    private let configuration: Configuration
+    private let watch: Watch<OutboundTarget>
+    private var subscription: WatchID?
+    private var routers: (http1: HTTPRouter?, http2: HTTPRouter?)
+    private var balancers: [OpaqueBalancer] = []
+    private var users = 0
+    private var idleTimer: TimerID?
+    private var waiting: [(OutboundTarget) -> Void] = []
+    private let random: Random
+    /// Told once, when nobody has used it for long enough.
+    private var onIdle: ((OutboundStack) -> Void)?
+
+    init(address: SocketAddress, host: any Host, configuration: Configuration, discovery: any OutboundDiscovery, backends: HTTPBackends, connectors: EndpointConnectors, onIdle: @escaping (OutboundStack) -> Void) {
+        self.address = address
+        self.host = host
+        self.configuration = configuration
+        self.discovery = discovery
+        self.backends = backends
+        self.connectors = connectors
+        self.onIdle = onIdle
+        random = host.random("routes/\(address)")
+        watch = discovery.target(address)
+        subscription = watch.subscribe { [unowned self] in changed($0) }
+    }
+
+    var target: OutboundTarget? { watch.value }
+
+    func retain() {
+        users += 1
+        if let idleTimer { host.cancel(idleTimer) }
+        idleTimer = nil
+    }
+
+    func release() {
+        users -= 1
+        guard users == 0, onIdle != nil else { return }
+        idleTimer = host.after(configuration.outbound.discoveryIdleTimeout) { [self] in
+            idleTimer = nil
+            let tell = onIdle
+            retire()
+            tell?(self)
+        }
+    }
+
+    func retire() {
+        onIdle = nil
+        if let idleTimer { host.cancel(idleTimer) }
+        idleTimer = nil
+        if let subscription { watch.cancel(subscription) }
+        subscription = nil
+        discovery.release(address)
+        routers.http1?.retire()
+        routers.http2?.retire()
+        for balancer in balancers { balancer.retire() }
+        routers = (nil, nil)
+        balancers = []
+    }
+
+    /// Calls `action` when discovery has spoken; at once if it has.
+    func whenKnown(_ action: @escaping (OutboundTarget) -> Void) {
+        if let target { action(target) } else { waiting.append(action) }
+    }
+
+    func router(_ version: HTTPVersion) -> HTTPRouter {
+        if let router = version == .http2 ? routers.http2 : routers.http1 { return router }
+        let router = HTTPRouter(backends: backends, version: version, random: random.fork(version == .http2 ? "http2" : "http1"))
+        if version == .http2 { routers.http2 = router } else { routers.http1 = router }
+        if let target { router.update(target, port: address.port) }
+        return router
+    }
+
+    /// Where an opaque connection goes: an endpoint, now or soon, or a reason against it.
+    func opaque(_ then: @escaping (Result<OpaqueEndpoint, Refusal>) -> Void) {
+        guard let target else { return then(.failure(Refusal("\(address): nothing is known of this destination"))) }
+        let distribution: Distribution
+        if let profile = target.profile, let name = profile.fullyQualifiedName, !profile.overrides.isEmpty {
+            distribution = .randomAvailable(profile.overrides.map { (Backend(kind: .balance($0.authority)), $0.weight) })
+            _ = name
+        } else if let profile = target.profile, profile.isOpaque, let endpoint = profile.endpoint {
+            distribution = .firstAvailable([Backend(kind: .forward(endpoint))])
+        } else {
+            let routes: [OpaqueRoute]
+            switch target.policy.kind {
+            case .opaque(let list), .detect(_, _, let list): routes = list
+            case .tls, .http1, .http2, .grpc: routes = Self.opaqueFallback(target, address)
+            case .invalid(let reason): return then(.failure(Refusal("\(address): invalid policy: \(reason)")))
+            }
+            guard let route = routes.first else { return then(.failure(Refusal("\(address): no opaque route"))) }
+            if let refusal = route.refusal { return then(.failure(Refusal("\(address): \(refusal)"))) }
+            distribution = route.backends
+        }
+        guard let backend = choose(distribution) else { return then(.failure(Refusal("\(address): no backend"))) }
+        if let refusal = backend.refusal { return then(.failure(Refusal("\(address): \(refusal)"))) }
+        switch backend.kind {
+        case .fail(let reason): then(.failure(Refusal("\(address): \(reason)")))
+        case .forward(let endpoint):
+            then(.success(OpaqueEndpoint(endpoint: endpoint, connector: connectors.opaque(endpoint, labels: connectors.labels(endpoint, authority: nil)), now: host.now)))
+        case .balance(let authority):
+            balancer(authority).pick { endpoint in
+                then(endpoint.map { .success($0) } ?? .failure(Refusal("\(authority): service in fail-fast")))
+            }
+        }
+    }
+
+    /// A profile that says opaque overrides an HTTP policy; its backends are the policy's first.
+    private static func opaqueFallback(_ target: OutboundTarget, _ address: SocketAddress) -> [OpaqueRoute] {
+        let routes: [HTTPRoute]
+        switch target.policy.kind {
+        case .http1(let routing), .http2(let routing), .grpc(let routing): routes = routing.routes
+        default: routes = []
+        }
+        return routes.first?.rules.first.map { [OpaqueRoute(backends: $0.backends)] } ?? []
+    }
+
+    private func choose(_ distribution: Distribution) -> Backend? {
+        switch distribution {
+        case .empty: return nil
+        case .firstAvailable(let list): return list.first
+        case .randomAvailable(let list):
+            let sum = list.reduce(0) { $0 + UInt64($1.weight) }
+            guard sum > 0 else { return nil }
+            draws += 1
+            var stream = random.fork("opaque/\(draws)")
+            var draw = stream.below(sum)
+            for (backend, weight) in list {
+                if draw < UInt64(weight) { return backend }
+                draw -= UInt64(weight)
+            }
+            return nil
+        }
+    }
+    private var draws: UInt64 = 0
+
+    private func balancer(_ authority: String) -> OpaqueBalancer {
+        if let found = balancers.first(where: { $0.authority == authority }) { return found }
+        let made = OpaqueBalancer(authority: authority, host: host, discovery: discovery, connectors: connectors, failfastTimeout: configuration.outbound.failfastTimeout)
+        balancers.append(made)
+        return made
+    }
+
+    private func changed(_ target: OutboundTarget) {
+        routers.http1?.update(target, port: address.port)
+        routers.http2?.update(target, port: address.port)
+        let actions = waiting
+        waiting = []
+        for action in actions { action(target) }
+    }
+}
