@@ -18,14 +18,16 @@ final class Peek: ConnectionHandler {
     private var bytes: [UInt8] = []
     private var isEnough: (([UInt8]) -> Bool)?
     private var done: ((Outcome) -> Void)?
+    private let bytesMax: Int
     private var timer: TimerID?
 
     /// Begins to read. `isEnough` is asked with all bytes so far whenever some have come, `buffered` among them; `done` is called
     /// once, within this call if `buffered` is enough.
     @discardableResult
-    init(_ connection: any Connection, buffered: [UInt8] = [], host: any Host, timeout: Interval, isEnough: @escaping ([UInt8]) -> Bool, done: @escaping (Outcome) -> Void) {
+    init(_ connection: any Connection, buffered: [UInt8] = [], bytesMax: Int = ProxyLimits.detectBytesMax, host: any Host, timeout: Interval, isEnough: @escaping ([UInt8]) -> Bool, done: @escaping (Outcome) -> Void) {
         self.host = host
         self.connection = connection
+        self.bytesMax = bytesMax
         self.isEnough = isEnough
         self.done = done
         bytes = buffered
@@ -43,7 +45,7 @@ final class Peek: ConnectionHandler {
 
     func received(_ span: RawSpan, on connection: any Connection) {
         span.withUnsafeBytes { bytes.append(contentsOf: $0) }
-        if isEnough?(bytes) ?? true || bytes.count >= ProxyLimits.detectBytesMax { end(.decided(bytes)) }
+        if isEnough?(bytes) ?? true || bytes.count >= bytesMax { end(.decided(bytes)) }
     }
 
     func finished(_ connection: any Connection) {

@@ -1,0 +1,268 @@
+// One accepted connection of the inbound listener: TLS or not, which port is meant, HTTP or not, allowed or not. Each step hands the
+// connection and the bytes it has read to the next. Source: linkerd2-proxy inbound accept, detect, direct; facts 3.1 to 3.3, 3.8.
+
+import Base
+import HTTP
+import Platform
+import TLS
+import Transport
+
+final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, ConnectionHandler {
+    private(set) var client: InboundClient
+    /// The port that is meant; nil until it is known.
+    private(set) var port: InboundPort?
+    /// The application's address.
+    private(set) var target: SocketAddress
+    var random: Random
+    private let server: InboundServer
+    private var connection: (any Connection)?
+    private var http: HTTPConnection?
+    private var relay: ByteRelay?
+    private var relayAuthorization: Authorization?
+    private var handshakeTimer: TimerID?
+    private var lastCounters: (route: ResourceName, authorization: ResourceName, generation: UInt64, counters: InboundCounters)?
+    private var isEnded = false
+    private var host: any Host { server.batch.host }
+
+    init(_ connection: any Connection, target: SocketAddress, server: InboundServer, random: Random) {
+        self.connection = connection
+        self.target = target
+        self.server = server
+        self.random = random
+        client = InboundClient(address: connection.remoteAddress)
+        super.init()
+        connection.handler = self
+    }
+
+    /// The kernel says which port was meant.
+    func start(port: InboundPort) {
+        self.port = port
+        guard let connection else { return }
+        switch port.policy.kind {
+        case .opaque: relay(connection, [])
+        case .tls, .detect, .http1, .http2, .grpc: detectTLS(connection)
+        }
+    }
+
+    /// The connection is for the proxy itself: mutual TLS, and a header that says which port is meant.
+    func startDirect() {
+        guard let connection else { return }
+        Peek(connection, host: host, timeout: server.configuration.inbound.detectTimeout, isEnough: Self.isHelloComplete) { [self] outcome in
+            guard case .decided(let bytes) = outcome, case .hello(let name, _) = ClientHello.sniff(bytes.span.bytes), name == server.identity.localName else {
+                return refuse("a connection to the proxy's own port must be mesh TLS")
+            }
+            terminate(connection, bytes, alpn: [TransportHeader.alpn]) { [self] stream in
+                guard client.identity != nil else { return refuse("a connection to the proxy's own port needs a client identity") }
+                guard stream.peer?.alpn == TransportHeader.alpn else { return refuse("a connection to the proxy's own port needs a transport header") }
+                readHeader(stream)
+            }
+        }
+    }
+
+    func drain() {
+        if let http {
+            http.drain()
+        } else if relay == nil {
+            refuse(nil)
+        }
+    }
+
+    // MARK: TLS
+
+    private static func isHelloComplete(_ bytes: [UInt8]) -> Bool { ClientHello.sniff(bytes.span.bytes) != .incomplete }
+
+    private func detectTLS(_ connection: any Connection) {
+        Peek(connection, host: host, timeout: server.configuration.inbound.detectTimeout, isEnough: Self.isHelloComplete) { [self] outcome in
+            switch outcome {
+            case .gone: end()
+            case .timedOut:
+                // Unlike HTTP detection: who is silent might be anybody, and would be taken for a stranger.
+                server.countError("tls detection timeout", target)
+                refuse("nothing said within \(server.configuration.inbound.detectTimeout)")
+            case .decided(let bytes):
+                switch ClientHello.sniff(bytes.span.bytes) {
+                case .hello(let name, _) where name == server.identity.localName:
+                    terminate(connection, bytes, alpn: []) { [self] stream in speak(stream, []) }
+                case .hello: relay(connection, bytes)
+                case .notTLS, .incomplete: speak(connection, bytes)
+                }
+            }
+        }
+    }
+
+    private func terminate(_ connection: any Connection, _ bytes: [UInt8], alpn: [[UInt8]], then: @escaping (TLSStream) -> Void) {
+        guard var configuration = server.identity.serverConfiguration else { return refuse("no certificate yet") }
+        configuration.alpn = alpn
+        let stream = TLSStream(serving: connection, configuration: configuration, host: host)
+        self.connection = stream
+        let waiter = HandshakeWaiter { [self] failure in
+            if let handshakeTimer { host.cancel(handshakeTimer) }
+            handshakeTimer = nil
+            if let failure {
+                server.countHandshakeFailure(stream.failure?.rule ?? "\(failure)", from: client.address)
+                self.connection = nil
+                return end()
+            }
+            client.isMeshTLS = true
+            client.identity = stream.peer?.identity
+            // Nothing is read until the next step has taken over.
+            stream.handler = self
+            then(stream)
+        }
+        stream.handler = waiter
+        handshakeTimer = host.after(server.configuration.inbound.detectTimeout) { [self] in
+            handshakeTimer = nil
+            refuse("the TLS handshake took longer than \(server.configuration.inbound.detectTimeout)")
+        }
+        stream.isReadingPaused = false
+        stream.receive(buffered: bytes.span.bytes)
+    }
+
+    private func readHeader(_ stream: TLSStream) {
+        Peek(
+            stream, bytesMax: 65_536, host: host, timeout: server.configuration.inbound.detectTimeout, isEnough: { TransportHeader.read($0) != .incomplete }
+        ) { [self] outcome in
+            guard case .decided(let bytes) = outcome else { return refuse("no transport header came in time") }
+            guard case .header(let header, let length) = TransportHeader.read(bytes) else {
+                if case .invalid(let reason) = TransportHeader.read(bytes) { return refuse(reason) }
+                return refuse("the transport header was cut short")
+            }
+            guard header.name == nil else { return refuse("this proxy is no gateway: \(header.name!.prefix(300))") }
+            guard header.port != server.configuration.inboundListen.port else { return refuse("the transport header names the proxy's own port") }
+            server.countTransportHeader(header, client)
+            target = SocketAddress(target.ip, header.port)
+            let port = server.port(header.port)
+            self.port = port
+            let rest = Array(bytes.dropFirst(length))
+            switch header.sessionProtocol {
+            case .http1: serve(stream, .http11, rest)
+            case .http2: serve(stream, .http2, rest)
+            case nil: relay(stream, rest)
+            }
+        }
+    }
+
+    // MARK: Protocol
+
+    private func speak(_ connection: any Connection, _ bytes: [UInt8]) {
+        guard let port else { return end() }
+        switch port.policy.kind {
+        case .opaque, .tls: relay(connection, bytes)
+        case .http2, .grpc: serve(connection, .http2, bytes)
+        case .http1 where !client.isMeshTLS: serve(connection, .http11, bytes)
+        case .http1: detectHTTP(connection, bytes, timeout: server.configuration.inbound.detectTimeout, timeoutIsHTTP1: true)
+        case .detect(let timeout, _): detectHTTP(connection, bytes, timeout: timeout, timeoutIsHTTP1: false)
+        }
+    }
+
+    private func detectHTTP(_ connection: any Connection, _ bytes: [UInt8], timeout: Interval, timeoutIsHTTP1: Bool) {
+        Peek(connection, buffered: bytes, host: host, timeout: timeout, isEnough: { HTTPSniff.sniff($0) != .incomplete }) { [self] outcome in
+            switch outcome {
+            case .gone: end()
+            case .timedOut(let bytes): timeoutIsHTTP1 ? serve(connection, .http11, bytes) : relay(connection, bytes)
+            case .decided(let bytes):
+                switch HTTPSniff.sniff(bytes) {
+                case .http1: serve(connection, .http11, bytes)
+                case .http2: serve(connection, .http2, bytes)
+                case .notHTTP, .incomplete: relay(connection, bytes)
+                }
+            }
+        }
+    }
+
+    // MARK: HTTP
+
+    private func serve(_ connection: any Connection, _ version: HTTPVersion, _ buffered: [UInt8]) {
+        let http = HTTPConnection(serving: connection, version: version, batch: server.batch, owner: self)
+        self.http = http
+        connection.isReadingPaused = false
+        http.receive(buffered: buffered.span.bytes)
+    }
+
+    func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool) { server.http.request(stream, head, endStream: endStream, link: self) }
+
+    func closed(_ connection: HTTPConnection) { end() }
+
+    /// Requests of one connection mostly take the same route under the same authorization.
+    func counters(route: ResourceName, authorization: ResourceName, registry: MetricsRegistry) -> InboundCounters {
+        let generation = port?.generation ?? 0
+        if let last = lastCounters, last.generation == generation, last.route == route, last.authorization == authorization { return last.counters }
+        let made = InboundCounters(registry: registry, port: port!, target: target, client: client, route: route, authorization: authorization)
+        lastCounters = (route, authorization, generation, made)
+        return made
+    }
+
+    func denyLabels() -> [(String, String)] { [("direction", "inbound")] + (port?.targetLabels(target) ?? []) + (port?.serverLabels ?? []) + client.labels }
+
+    // MARK: Opaque
+
+    private func relay(_ connection: any Connection, _ buffered: [UInt8]) {
+        guard let port else { return end() }
+        guard let authorization = port.policy.authorization(for: client) else {
+            server.countTCP("deny", "The total number of TCP connections that were denied", self)
+            host.log(.info, "weft::inbound", "connection denied: server \(port.policy.server.name), client \(client.address), identity \(client.identity ?? "none")")
+            return refuse(nil)
+        }
+        relayAuthorization = authorization
+        server.countTCP("allow", "The total number of TCP connections that were authorized", self)
+        port.relays.insert(self)
+        let connector = port.connector(target)
+        relay = ByteRelay(caller: connection, buffered: buffered, observer: self) { connector.connect($0) }
+    }
+
+    /// Judged again when the policy has changed.
+    func isStillAllowed() -> Bool { port?.policy.authorization(for: client) != nil }
+
+    func terminate() {
+        server.countTCP("terminate", "The total number of TCP connections that were terminated because a change in policy", self)
+        relay?.terminate()
+    }
+
+    func relayConnected(_ relay: ByteRelay) {}
+    func relayEnded(_ relay: ByteRelay, _ failure: HostFailure?) { end() }
+
+    // MARK: Between the steps
+
+    func received(_ bytes: RawSpan, on connection: any Connection) { host.unexpected("bytes came between two steps of an inbound connection") }
+    func finished(_ connection: any Connection) {}
+    func closed(_ connection: any Connection, _ failure: HostFailure?) { end() }
+
+    private func refuse(_ reason: String?) {
+        if let reason { host.log(.info, "weft::inbound", "connection from \(client.address) refused: \(reason)") }
+        let connection = connection
+        self.connection = nil
+        connection?.handler = nil
+        connection?.reset()
+        end()
+    }
+
+    private func end() {
+        if isEnded { return }
+        isEnded = true
+        if let handshakeTimer { host.cancel(handshakeTimer) }
+        handshakeTimer = nil
+        port?.relays.remove(self)
+        connection = nil
+        http = nil
+        relay = nil
+        server.gone(self)
+    }
+}
+
+/// Waits for a server handshake to end.
+private final class HandshakeWaiter: ConnectionHandler {
+    private var done: ((HostFailure?) -> Void)?
+
+    init(_ done: @escaping (HostFailure?) -> Void) { self.done = done }
+
+    func connected(_ connection: any Connection) { tell(nil) }
+    func received(_ bytes: RawSpan, on connection: any Connection) {}
+    func finished(_ connection: any Connection) {}
+    func closed(_ connection: any Connection, _ failure: HostFailure?) { tell(failure ?? HostFailure("TLS handshake with", .connectionReset, subject: "\(connection.remoteAddress)")) }
+
+    private func tell(_ failure: HostFailure?) {
+        let done = done
+        self.done = nil
+        done?(failure)
+    }
+}

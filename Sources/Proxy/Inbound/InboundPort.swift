@@ -1,0 +1,80 @@
+// One port that this pod serves: the policy in force, its routes prepared for look-up, and the clients to the application. Kept
+// while connections use it. Source: linkerd2-proxy inbound policy and http, shared facts on the data plane 3.
+
+import Base
+import HTTP
+import Platform
+import Transport
+
+final class InboundPort {
+    let port: UInt16
+    private let batch: FlushBatch
+    private let configuration: Configuration
+    private let registry: MetricsRegistry
+    private let watch: Watch<InboundPolicy>
+    private var subscription: WatchID?
+    private(set) var policy: InboundPolicy
+    private var table = RouteTable([])
+    private var rules: [[[HTTPFilter]]] = []
+    /// One for each address and version of the application; few.
+    private var clients: [(address: SocketAddress, client: HTTPClient)] = []
+    /// Opaque connections that a change of policy may end.
+    let relays = LinkTable<InboundLink>()
+    /// Changes with every change of the policy, so that what was decided under an older one is decided again.
+    private(set) var generation: UInt64 = 0
+
+    init(port: UInt16, batch: FlushBatch, configuration: Configuration, policies: any InboundPolicies, registry: MetricsRegistry) {
+        self.port = port
+        self.batch = batch
+        self.configuration = configuration
+        self.registry = registry
+        watch = policies.policy(port: port)
+        policy = watch.value ?? InboundPolicy(kind: .opaque)
+        subscription = watch.subscribe { [unowned self] in changed($0) }
+    }
+
+    /// The route of a request and the filters of its rule; nil: no route takes it.
+    func route(_ head: RequestHead) -> (route: InboundRoute, filters: [HTTPFilter])? {
+        guard let index = table.find(head) else { return nil }
+        return (policy.routes[index.route], rules[index.route][index.rule])
+    }
+
+    /// To the application at this address of ours.
+    func client(_ address: SocketAddress, version: HTTPVersion) -> HTTPClient {
+        let version: HTTPVersion = version == .http2 ? .http2 : .http11
+        if let found = clients.first(where: { $0.address == address && $0.client.version == version }) { return found.client }
+        let made = HTTPClient(version: version, connector: connector(address), batch: batch)
+        clients.append((address, made))
+        return made
+    }
+
+    func connector(_ address: SocketAddress) -> any Connector {
+        let side = configuration.inbound
+        let options = ConnectOptions(timeout: side.connectTimeout, keepAlive: side.connectKeepAlive, userTimeout: side.connectUserTimeout)
+        let labels = [("direction", "inbound"), ("peer", "dst")] + targetLabels(address)
+        return MeteredConnector(TCPConnector(host: batch.host, address: address, options: options), series: TransportSeries(registry, labels))
+    }
+
+    func targetLabels(_ address: SocketAddress) -> [(String, String)] {
+        [("target_addr", "\(address)"), ("target_ip", "\(address.ip)"), ("target_port", "\(address.port)")]
+    }
+
+    var serverLabels: [(String, String)] {
+        [("srv_group", policy.server.group), ("srv_kind", policy.server.kind), ("srv_name", policy.server.name), ("srv_port", "\(port)")]
+    }
+
+    func retire() {
+        if let subscription { watch.cancel(subscription) }
+        subscription = nil
+        for (_, client) in clients { client.drain() }
+        clients = []
+    }
+
+    private func changed(_ new: InboundPolicy) {
+        generation += 1
+        policy = new
+        table = RouteTable(new.routes.map { ($0.hosts, $0.rules.map(\.matches)) })
+        rules = new.routes.map { $0.rules.map(\.filters) }
+        for link in relays.links where !link.isStillAllowed() { link.terminate() }
+    }
+}
