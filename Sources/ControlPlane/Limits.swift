@@ -1,7 +1,6 @@
 // Bounds of the control plane's services.
 
 import Base
-import Transport
 
 public struct ControlPlaneLimits: Sendable {
     /// Messages waiting on one stream whose client does not read. When more: the stream ends with OK, so that the client comes
@@ -18,6 +17,3 @@ public struct ControlPlaneLimits: Sendable {
 
     public init() {}
 }
-
-/// What services answer into; its home is where servers are.
-public typealias ResponseStream<Message> = Transport.ResponseStream<Message>

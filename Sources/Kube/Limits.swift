@@ -11,6 +11,17 @@ public struct KubeLimits: Sendable {
     /// One event of a watch stream. Unit: bytes. When full: the watch fails with `malformed` and is begun again by a list.
     /// Source: etcd's request limit of 1.5 MiB, doubled for the envelope and for objects grown by conversion.
     public var watchEventBytesMax = 3 * 1024 * 1024
+    /// Short calls open at once; those beyond wait. Unit: calls. Source: the client-side burst of Linkerd's controllers is 200
+    /// (charts, kubeAPI.clientBurst); half of it, as each takes a connection.
+    public var requestsOpenMax = 100
+    /// Calls that wait for the above. When full: the call fails with `refused`. Source: ours, a proxy's request queue.
+    public var requestsWaitingMax = 10_000
+    /// Time for TCP to reach the server. Source: client-go dials with 30 s; a third of the request's time leaves room for a second.
+    public var connectTimeout = Interval.seconds(10)
+    /// Events remembered so that repetitions are counted in place. When full: the oldest is forgotten. Source: client-go tools/record
+    /// keeps 4096 over 10 minutes; our components write few.
+    public var eventsRememberedMax = 512
+    public var eventWindow = Interval.minutes(10)
     /// Time from request to complete answer of anything but a watch. When full: the call fails with `timedOut`.
     /// Source: the API server's own --request-timeout is 60 s; half of it, since a retry may be needed.
     public var requestTimeout = Interval.seconds(30)

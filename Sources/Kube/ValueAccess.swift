@@ -2,6 +2,7 @@
 // validated what clients read, and what clients write is judged by the API server.
 
 import Documents
+import OrderedCollections
 
 extension Value {
     /// The member at a path of object keys; the value itself for an empty path.

@@ -189,7 +189,9 @@ public struct Watcher: Sendable {
 
     private mutating func broken(_ error: KubeError, now: Instant) {
         events.append(.failed(error))
-        wait(error, relists: error.isExpired, now: now)
+        // What cannot be read from here on will not be readable the second time.
+        let isUnreadable = if case .malformed = error { true } else { false }
+        wait(error, relists: error.isExpired || isUnreadable, now: now)
     }
 
     private mutating func wait(_ error: KubeError, relists: Bool, now: Instant) {

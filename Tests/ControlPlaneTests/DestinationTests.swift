@@ -5,6 +5,7 @@ import ControlPlane
 import GRPC
 import Kube
 import MeshAPI
+import Transport
 import Testing
 
 private struct World {

@@ -4,6 +4,7 @@ import Base
 import ControlPlane
 import GRPC
 import MeshAPI
+import Transport
 import Testing
 
 private let token = #"{"ns":"books","pod":"a"}"#

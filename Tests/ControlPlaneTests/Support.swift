@@ -4,6 +4,7 @@ import Base
 import ControlPlane
 import GRPC
 import MeshAPI
+import Transport
 
 func name(_ text: String) -> Cluster.Name {
     let parts = text.split(separator: "/")

@@ -6,6 +6,7 @@ import Base
 import GRPC
 import MeshAPI
 import OrderedCollections
+import Transport
 
 public final class DestinationService {
     let index: ClusterIndex

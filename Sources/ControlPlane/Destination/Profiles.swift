@@ -4,6 +4,7 @@
 import Base
 import GRPC
 import MeshAPI
+import Transport
 
 extension DestinationService {
     public func getProfile(_ request: Mesh.Destination.GetDestination, _ stream: ResponseStream<Mesh.Destination.DestinationProfile>) {

@@ -7,6 +7,7 @@ import GRPC
 import MeshAPI
 import OrderedCollections
 import SwiftProtobuf
+import Transport
 
 public final class InboundPolicyService {
     private let index: ClusterIndex

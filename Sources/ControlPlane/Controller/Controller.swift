@@ -1,0 +1,91 @@
+// What all controllers share: a client of the API server, an admin port, a gRPC port that opens when the controller is ready,
+// and an orderly end. Each controller adds its service.
+
+import Base
+import HTTP
+import Kube
+import Platform
+import TLS
+import Transport
+
+public final class Controller {
+    public let name: String
+    public let host: any Host
+    public let batch: FlushBatch
+    public let options: ControllerOptions
+    public let client: KubeClient
+    public let resolver: Resolver
+    public let metrics = MetricsRegistry()
+    public let server: GRPCServer
+    public let admin: AdminServer
+    private let serverMetrics: ServerMetrics
+    /// Where the service listens; nil until it is ready.
+    public private(set) var address: SocketAddress?
+    private var credentials: ControllerCredentials?
+    private var onStop: [() -> Void] = []
+    private var isStopping = false
+
+    /// Binds the admin port; the service's port opens with `serve`. Refused when the API server's address or credentials
+    /// cannot be read, or the port is taken.
+    init(name: String, host: any Host, options: ControllerOptions) throws(Refusal) {
+        self.name = name
+        self.host = host
+        self.options = options
+        batch = FlushBatch(host: host)
+        resolver = Resolver(host: host)
+        let configuration = try KubeConfiguration.load(host, path: options.kubeconfig, context: options.context.isEmpty ? nil : options.context)
+        client = try KubeClient(batch: batch, configuration: configuration, resolver: resolver, userAgent: "weft-controller/\(name)")
+        server = GRPCServer(host: host)
+        serverMetrics = ServerMetrics(server, registry: metrics)
+        do throws(HostFailure) {
+            admin = try AdminServer(batch: batch, address: options.adminAddress, metrics: metrics)
+        } catch { throw Refusal("\(error)") }
+        host.onShutdown { [self] in stop() }
+    }
+
+    /// Opens the service's port and says that we are ready. With TLS the port opens at once and refuses connections until there
+    /// is a certificate.
+    func serve(credentials: ControllerCredentials? = nil) {
+        guard !isStopping, address == nil else { return }
+        self.credentials = credentials
+        var settings = HTTP2Settings()
+        // A proxy whose node died would leave its streams behind for ever.
+        settings.keepAliveInterval = .seconds(30)
+        settings.keepAliveTimeout = .seconds(10)
+        let tls: (() -> TLSServerConfiguration?)? = credentials.map { credentials in { credentials.server } }
+        do throws(HostFailure) {
+            address = try server.listen(on: options.address, batch: batch, settings: settings, tls: tls)
+        } catch {
+            host.log(.error, "controller", "\(name): \(error)")
+            return host.exit(1)
+        }
+        host.log(.info, "controller", "\(name) serves on \(options.address)\(tls == nil ? "" : " with TLS")")
+        if let credentials { credentials.onReady { [self] in admin.isReady = !isStopping } } else { admin.isReady = true }
+    }
+
+    /// Called at the beginning of the end.
+    func onStop(_ action: @escaping () -> Void) { onStop.append(action) }
+
+    /// Takes nothing new, ends open streams, and exits when the last connection is gone or the time is over.
+    public func stop() {
+        guard !isStopping else { return }
+        isStopping = true
+        admin.isReady = false
+        for action in onStop { action() }
+        credentials?.stop()
+        var isDone = false
+        let finish = { [self] in
+            if isDone { return }
+            isDone = true
+            server.close()
+            admin.close()
+            client.close()
+            host.exit(0)
+        }
+        let timer = host.after(options.drainTimeout) { finish() }
+        server.drain { [self] in
+            host.cancel(timer)
+            finish()
+        }
+    }
+}

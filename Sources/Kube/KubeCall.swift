@@ -1,0 +1,168 @@
+// One call to the API server as its caller holds it: collected into one answer within a bound of bytes and time, or streamed.
+
+import Base
+import Documents
+import HTTP
+import Platform
+import Transport
+
+public final class KubeCall: HTTPStreamHandler {
+    private enum Consumer {
+        case whole((Result<KubeResponse, KubeError>) -> Void)
+        case streamed(onBytes: (RawSpan) -> Void, onEnd: (KubeError?) -> Void)
+        case over
+    }
+
+    let request: KubeRequest
+    var isCounted = false
+    /// Told when the caller cancels.
+    var onCancel: (() -> Void)?
+    private let client: KubeClient
+    private var consumer: Consumer
+    private var stream: HTTPStream?
+    private var timer: TimerID?
+    private var head: ResponseHead?
+    private var body: [UInt8] = []
+    private var mayRetry: Bool
+    private var host: any Host { client.host }
+
+    init(client: KubeClient, request: KubeRequest, collecting answer: @escaping (Result<KubeResponse, KubeError>) -> Void) {
+        self.client = client
+        self.request = request
+        consumer = .whole(answer)
+        mayRetry = request.method == .get
+        arm()
+    }
+
+    init(client: KubeClient, request: KubeRequest, onBytes: @escaping (RawSpan) -> Void, onEnd: @escaping (KubeError?) -> Void) {
+        self.client = client
+        self.request = request
+        consumer = .streamed(onBytes: onBytes, onEnd: onEnd)
+        mayRetry = false
+        arm()
+    }
+
+    /// Ends the call without another callback. The server may have carried it out.
+    public func cancel() {
+        if case .over = consumer { return }
+        let open = stream
+        let tell = onCancel
+        release()
+        tell?()
+        open?.reset(code: HTTP2ErrorCode.cancel)
+    }
+
+    func opened(_ stream: HTTPStream) {
+        self.stream = stream
+        let body = request.body
+        if !body.isEmpty { stream.send(body.span.bytes, endStream: true) }
+    }
+
+    func fail(_ error: KubeError) {
+        let last = consumer
+        release()
+        switch last {
+        case .whole(let answer): answer(.failure(error))
+        case .streamed(_, let onEnd): onEnd(error)
+        case .over: break
+        }
+    }
+
+    private func arm() {
+        timer = host.after(client.limits.requestTimeout) { [self] in
+            timer = nil
+            let open = stream
+            fail(.timedOut)
+            open?.reset(code: HTTP2ErrorCode.cancel)
+        }
+    }
+
+    private func disarm() {
+        if let timer { host.cancel(timer) }
+        timer = nil
+    }
+
+    private func release() {
+        disarm()
+        consumer = .over
+        onCancel = nil
+        stream = nil
+        body = []
+        client.ended(self)
+    }
+
+    // MARK: The stream
+
+    public func response(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
+        guard !head.isInformational else { return }
+        self.head = head
+        if case .streamed = consumer, head.status < 300 { disarm() }
+        if endStream { complete() }
+    }
+
+    public func data(_ stream: HTTPStream, _ bytes: RawSpan, endStream: Bool) {
+        stream.acknowledge(bytes.byteCount)
+        switch consumer {
+        case .over: return
+        case .streamed(let onBytes, _) where (head?.status ?? 500) < 300: if bytes.byteCount > 0 { onBytes(bytes) }
+        case .whole, .streamed:
+            if body.count + bytes.byteCount > client.limits.responseBytesMax {
+                fail(.malformed("the answer is longer than \(client.limits.responseBytesMax) bytes"))
+                return stream.reset(code: HTTP2ErrorCode.cancel)
+            }
+            bytes.withUnsafeBytes { body.append(contentsOf: $0) }
+        }
+        if endStream { complete() }
+    }
+
+    public func trailers(_ stream: HTTPStream, _ trailers: Headers) { complete() }
+
+    public func failed(_ stream: HTTPStream, _ failure: HTTPStreamFailure) {
+        if case .over = consumer { return }
+        if mayRetry, head == nil, case .connectionLost = failure {
+            // A pooled connection that the server had closed already: nothing of the answer was lost.
+            mayRetry = false
+            self.stream = nil
+            return client.open(self)
+        }
+        fail(.transport(failure))
+    }
+
+    private func complete() {
+        guard let head else { return }
+        if head.status >= 300 { return fail(Self.error(head, body)) }
+        let last = consumer
+        let response = KubeResponse(status: head.status, contentType: head.headers.first("content-type") ?? "", body: body)
+        release()
+        switch last {
+        case .whole(let answer): answer(.success(response))
+        case .streamed(_, let onEnd): onEnd(nil)
+        case .over: break
+        }
+    }
+
+    private static func error(_ head: ResponseHead, _ body: [UInt8]) -> KubeError {
+        let retryAfter = head.headers.first("retry-after").flatMap { Int64($0) }.flatMap { $0 >= 0 && $0 <= 86_400 ? Interval.seconds($0) : nil }
+        if let document = try? Value(json: body), var status = KubeStatus(document) {
+            status.code = head.status
+            return .status(status, retryAfter: retryAfter)
+        }
+        let reason: KubeStatus.Reason =
+            switch head.status {
+            case 400: .badRequest
+            case 401: .unauthorized
+            case 403: .forbidden
+            case 404: .notFound
+            case 405: .methodNotAllowed
+            case 409: .conflict
+            case 410: .gone
+            case 429: .tooManyRequests
+            case 500: .internalError
+            case 503: .serviceUnavailable
+            case 504: .timeout
+            default: .unknown
+            }
+        let text = String(decoding: body.prefix(256), as: UTF8.self)
+        return .status(KubeStatus(code: head.status, reason: reason, message: text.isEmpty ? "the API server answered with status \(head.status)" : text), retryAfter: retryAfter)
+    }
+}
