@@ -36,6 +36,13 @@ public final class Resolver {
         answers[.services(name)] = nil
     }
 
+    /// Drops what is under way; nobody is told.
+    public func close() {
+        for query in running.values { query.abandon() } // order: none is told, none can be observed
+        running = [:]
+        answers = [:]
+    }
+
     private func ask(_ question: DNSResolution.Question, _ answer: @escaping (DNSResult) -> Void) {
         if let known = answers[question], known.until > host.now {
             let rest = known.result.living(known.until - host.now)
@@ -169,16 +176,20 @@ private final class ResolverQuery: DatagramHandler, ConnectionHandler {
         stream = nil
     }
 
-    private func finish(_ result: DNSResult) {
+    func abandon() {
         if let timer { host.cancel(timer) }
         timer = nil
         socket?.close()
         socket = nil
         closeStream()
-        done?(result)
         done = nil
-        let told = listeners
         listeners = []
+    }
+
+    private func finish(_ result: DNSResult) {
+        let (keep, told) = (done, listeners)
+        abandon()
+        keep?(result)
         for listener in told { listener(result) }
     }
 }

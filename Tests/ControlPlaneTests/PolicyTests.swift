@@ -3,6 +3,7 @@
 import Base
 import ControlPlane
 import GRPC
+import Kube
 import MeshAPI
 import Transport
 import Testing
@@ -208,7 +209,7 @@ private func inbound(_ index: ClusterIndex, _ port: UInt32 = 8080, workload: Str
 
     @Test func `annotations ask for circuit breaking`() throws {
         let index = ClusterIndex()
-        func accrual(_ annotations: [String: String]) throws -> Mesh.Outbound.FailureAccrual? {
+        func accrual(_ annotations: KubeLabels) throws -> Mesh.Outbound.FailureAccrual? {
             index.apply(service("books/web") { $0.annotations = annotations })
             let http = try get(index, "10.96.0.1:80").protocol.detect.http2
             return http.hasFailureAccrual ? http.failureAccrual : nil

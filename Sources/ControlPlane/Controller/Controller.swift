@@ -80,6 +80,7 @@ public final class Controller {
             server.close()
             admin.close()
             client.close()
+            resolver.close()
             host.exit(0)
         }
         let timer = host.after(options.drainTimeout) { finish() }
