@@ -6,10 +6,13 @@ public struct DocumentLimits: Sendable {
     /// Arrays and objects within each other. Unit: levels. When over: refused at the level's first byte.
     /// Source: own choice; CustomResourceDefinitions nest about 60 deep, and 512 frames of ours fit any stack.
     public var depthMax = 512
-    /// What YAML aliases add to a stream when they are written out: a node counts 1, its text counts its bytes.
-    /// When over: refused at the alias, so that no text of a few hundred bytes becomes gigabytes.
+    /// What YAML aliases add to a stream when they are written out, and what JSON Patch copies add to a document: a node counts 1, its text counts its bytes.
+    /// When over: refused at that alias or copy, so that no text of a few hundred bytes becomes gigabytes.
     /// Source: own choice; real manifests stay below a few thousand.
     public var aliasWeightMax = 10 * 1024 * 1024
+
+    /// Operations of one JSON Patch. When over: refused. Source: kube-apiserver maxJSONPatchOperations, 10000.
+    public var patchOperationsMax = 10_000
 
     public init() {}
 }

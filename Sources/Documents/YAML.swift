@@ -135,20 +135,12 @@ private struct YAMLReader: ~Copyable {
         guard let (value, weight) = anchors[name] else { throw error("the alias '\(name)' has no anchor before it", mark) }
         aliasWeight += weight
         if aliasWeight > limits.aliasWeightMax { throw error("aliases make the document bigger than \(limits.aliasWeightMax) nodes and bytes", mark) }
-        if Self.depth(of: value) + open.count > limits.depthMax { throw error("nested deeper than \(limits.depthMax) levels", mark) }
+        if value.depth + open.count > limits.depthMax { throw error("nested deeper than \(limits.depthMax) levels", mark) }
         if let parent = open.last, parent.isMapping, parent.name == nil, !parent.isMerge {
             guard case .string(let name) = value else { throw error("a mapping's name must be a string", mark) }
             return try begin(name: name, mark)
         }
         try add(value, weight: weight, anchor: nil, mark)
-    }
-
-    private static func depth(of value: Value) -> Int {
-        switch value {
-        case .array(let elements): 1 + (elements.lazy.map { depth(of: $0) }.max() ?? 0)
-        case .object(let object): 1 + (object.values.lazy.map { depth(of: $0) }.max() ?? 0)
-        case .null, .bool, .int, .double, .string: 0
-        }
     }
 
     private mutating func scalar(_ event: yaml_event_t) throws(DocumentError) {
