@@ -6,6 +6,7 @@ import Base
 import CDeterminism
 import Platform
 
+/// Keep it as long as its nodes and processes are used: they belong to it.
 public final class World {
     public let seed: UInt64
     public let options: WorldOptions
