@@ -1,0 +1,192 @@
+// Log lines in Linkerd's two formats, each written by one system call. Directives choose levels by target, as the proxy's
+// `LINKERD2_PROXY_LOG` does; a level set later on `Log.Control` replaces them. Spans do not exist here, so directives about
+// spans (`[{headers}]=off`) are passed over.
+
+import Base
+import CLinux
+import Platform
+
+public enum LogFormat: Sendable {
+    /// `[     0.001234s]  INFO ThreadId(01) target: message`, uptime in seconds.
+    case plain
+    /// One object a line: timestamp, level, fields, target, threadId.
+    case json
+
+    /// `LINKERD2_PROXY_LOG_FORMAT`: `json` in any case, else plain.
+    public init(_ setting: String?) { self = setting?.lowercased() == "json" ? .json : .plain }
+}
+
+/// Levels by target prefix: `warn,linkerd=info,hickory=error`.
+public struct LogDirectives: Sendable {
+    private var levels: [(target: String, level: Log.Level)] = []
+    /// Directives that could not be read, for a warning.
+    public private(set) var refused: [String] = []
+
+    /// Source: env_filter of Rust's tracing: a bare level is the default for all, a bare target means trace, the longest target wins.
+    public init(_ text: String) {
+        for part in text.split(separator: ",") {
+            let directive = part.trimmingSpaces()
+            if directive.isEmpty || directive.contains("[") { continue }
+            let sides = directive.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if sides.count == 1 {
+                if let level = Log.Level(name: directive) { set("", level) } else { set(directive, .trace) }
+            } else if let level = Log.Level(name: String(sides[1])) {
+                set(String(sides[0]), level)
+            } else {
+                refused.append(directive)
+            }
+        }
+    }
+
+    private mutating func set(_ target: String, _ level: Log.Level) {
+        levels.removeAll { $0.target == target }
+        levels.append((target, level))
+    }
+
+    /// Nothing said about a target: errors only, as env_filter does.
+    public func level(of target: String) -> Log.Level {
+        var best: (target: String, level: Log.Level) = ("", .error)
+        for entry in levels where entry.target.utf8.count >= best.target.utf8.count && target.hasPrefix(entry.target) { best = entry }
+        return best.level
+    }
+
+    /// The most talkative level of all.
+    public var lowest: Log.Level { levels.reduce(levels.contains { $0.target.isEmpty } ? .off : .error) { min($0, $1.level) } }
+}
+
+extension Log.Level {
+    public init?(name: String) {
+        switch name.lowercased() {
+        case "trace", "5": self = .trace
+        case "debug", "4": self = .debug
+        case "info", "3": self = .info
+        case "warn", "warning", "2": self = .warn
+        case "error", "1": self = .error
+        case "off", "0": self = .off
+        default: return nil
+        }
+    }
+
+    var word: StaticString {
+        switch self {
+        case .trace: "TRACE"
+        case .debug: "DEBUG"
+        case .info: "INFO"
+        case .warn: "WARN"
+        case .error, .off: "ERROR"
+        }
+    }
+}
+
+extension Log {
+    /// Lines to a descriptor (1: stdout, as Linkerd's proxy; 2: stderr). `thread` is the loop's number, from 1.
+    public static func linux(_ directives: LogDirectives, format: LogFormat, descriptor: Int32 = 1, thread: Int = 1) -> Log {
+        let lowest = directives.lowest
+        let control = Control(level: lowest)
+        let writer = LinuxLogWriter(format: format, descriptor: descriptor, thread: thread)
+        let log = Log(control: control) { level, target, message in
+            // A level set at run time is another than ours and holds for every target.
+            if control.level == lowest, level < directives.level(of: target) { return }
+            writer.write(level, target, message)
+        }
+        for directive in directives.refused { log(.warn, "weft_linux", "log directive ignored: \(directive)") }
+        return log
+    }
+}
+
+private final class LinuxLogWriter {
+    private let format: LogFormat
+    private let descriptor: Int32
+    private let thread: String
+    private let started = clinux_monotonic()
+    private var line = ByteBuffer()
+
+    init(format: LogFormat, descriptor: Int32, thread: Int) {
+        self.format = format
+        self.descriptor = descriptor
+        self.thread = format == .plain ? padded(Int64(thread), 2) : String(thread)
+    }
+
+    func write(_ level: Log.Level, _ target: String, _ message: String) {
+        line.removeAll()
+        switch format {
+        case .plain: plain(level, target, message)
+        case .json: json(level, target, message)
+        }
+        // A log that cannot be written is lost: there is nobody to tell.
+        _ = line.withUnsafeBytes { clinux_write(descriptor, $0.baseAddress, $0.count) }
+    }
+
+    private func plain(_ level: Log.Level, _ target: String, _ message: String) {
+        let micros = (clinux_monotonic() - started) / 1000
+        let seconds = String(micros / 1_000_000)
+        line.append("[")
+        for _ in 0..<max(0, 6 - seconds.utf8.count) { line.append(0x20) }
+        line.append(string: seconds)
+        line.append(".")
+        line.append(string: padded(micros % 1_000_000, 6))
+        line.append("s] ")
+        let word = level.word
+        for _ in 0..<(5 - word.utf8CodeUnitCount) { line.append(0x20) }
+        line.append(word)
+        line.append(" ThreadId(")
+        line.append(string: thread)
+        line.append(") ")
+        line.append(string: target)
+        line.append(": ")
+        // One event is one line, whatever a peer made us print.
+        for byte in message.utf8 {
+            switch byte {
+            case 0x0a: line.append("\\n")
+            case 0x0d: line.append("\\r")
+            case 0..<0x20 where byte != 0x09, 0x7f: line.append(0x3f)
+            default: line.append(byte)
+            }
+        }
+        line.append(0x0a)
+    }
+
+    private func json(_ level: Log.Level, _ target: String, _ message: String) {
+        line.append("{\"timestamp\":\"")
+        line.append(string: WallTime(nanoseconds: clinux_wall()).preciseDescription)
+        line.append("\",\"level\":\"")
+        line.append(level.word)
+        line.append("\",\"fields\":{\"message\":")
+        quoted(message)
+        line.append("},\"target\":")
+        quoted(target)
+        line.append(",\"threadId\":\"ThreadId(")
+        line.append(string: thread)
+        line.append(")\"}\n")
+    }
+
+    private func quoted(_ text: String) {
+        line.append(0x22)
+        for byte in text.utf8 {
+            switch byte {
+            case 0x22: line.append("\\\"")
+            case 0x5c: line.append("\\\\")
+            case 0x0a: line.append("\\n")
+            case 0x0d: line.append("\\r")
+            case 0x09: line.append("\\t")
+            case 0..<0x20:
+                line.append("\\u00")
+                line.append(Self.hex[Int(byte >> 4)])
+                line.append(Self.hex[Int(byte & 15)])
+            default: line.append(byte)
+            }
+        }
+        line.append(0x22)
+    }
+
+    private static let hex = [UInt8]("0123456789abcdef")
+}
+
+extension StringProtocol {
+    /// Without spaces and tabs at both ends.
+    func trimmingSpaces() -> String {
+        let rest = drop { $0 == " " || $0 == "\t" }
+        guard let last = rest.lastIndex(where: { $0 != " " && $0 != "\t" }) else { return "" }
+        return String(rest[...last])
+    }
+}
