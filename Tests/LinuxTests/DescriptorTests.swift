@@ -40,7 +40,7 @@ import Testing
             try withHost(takesSignals: true) { host in
                 let pair = try Pair(host)
                 _ = try host.network.datagrams(on: SocketAddress(.loopback, 0), handler: Deaf())
-                #expect(openDescriptors().count >= base.count + 8)
+                #expect(openDescriptors().count == base.count + 5)
                 pair.client.send([1])
                 host.shutDown()
                 // Spent, but harmless.

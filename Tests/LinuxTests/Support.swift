@@ -120,14 +120,19 @@ func pattern(_ count: Int) -> [UInt8] {
     return bytes
 }
 
-/// Descriptors open in this process.
+/// Sockets and signal descriptors open in this process. Others come and go with the test runner and its threads.
 func openDescriptors() -> [String] {
     let names = Names()
     _ = clinux_list("/proc/self/fd", { context, name in
         Unmanaged<Names>.fromOpaque(context!).takeUnretainedValue().names.append(String(cString: name!))
         return 0
     }, Unmanaged.passUnretained(names).toOpaque())
-    return names.names
+    return names.names.filter { name in
+        var target = [UInt8](repeating: 0, count: 64)
+        let n = target.withUnsafeMutableBytes { readlink("/proc/self/fd/" + name, $0.baseAddress!, $0.count) }
+        let text = String(decoding: target.prefix(max(0, n)), as: UTF8.self)
+        return text.hasPrefix("socket:") || text == "anon_inode:[signalfd]"
+    }
 }
 
 private final class Names { var names: [String] = [] }
