@@ -11,5 +11,12 @@ public struct HTTPLimits: Sendable {
     /// Pipelined request bytes that wait for the response before them. Unit: bytes. When more: `wantsReadPause`.
     public var pipelineBytesMax = 64 * 1024
 
+    /// Names in the Connection fields of one HTTP/1 head, beside those that engines know. When more: as for a head that is too long.
+    /// Source: own choice; each name costs a comparison with every field.
+    public var connectionOptionsMax = 32
+    /// Chunk extensions of one HTTP/1 body, all chunks together. Unit: bytes. When more: 400 and the connection closes (client side: the
+    /// response fails). Source: hyper's limit is 16 KiB; they are read and dropped.
+    public var chunkExtensionBytesMax = 16 * 1024
+
     public init() {}
 }
