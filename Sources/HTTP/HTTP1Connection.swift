@@ -178,8 +178,8 @@ public final class HTTP1Connection: Engine {
     /// Client side: another request may be sent now. Server side: another request may come.
     public var isReusable: Bool {
         switch role {
-        case .client: reading == .idle && writing == .idle && input.isEmpty && !peerEnded && !closes && !isShuttingDown
-        case .server: reading != .failed && reading != .tunnel && !closes && !isShuttingDown && !(peerEnded && input.isEmpty)
+        case .client: reading == .idle && writing == .idle && input.count == usedBytes && !peerEnded && !closes && !isShuttingDown
+        case .server: reading != .failed && reading != .tunnel && !closes && !isShuttingDown && !(peerEnded && input.count == usedBytes)
         }
     }
 
