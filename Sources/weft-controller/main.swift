@@ -1,1 +1,49 @@
-// Placeholder until the command lands.
+// The control plane's executable: chooses the controller, gives it this machine as its host, and runs the loop until the end.
+
+import ArgumentParser
+import Base
+import Glibc
+import Linux
+import Platform
+
+struct Root: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "weft-controller", abstract: "The control plane of the mesh, one component a process.", subcommands: [Destination.self, Identity.self, Policy.self])
+}
+
+/// One line on stderr.
+func complain(_ text: String) {
+    let line = "weft-controller: " + text.split(separator: "\n").joined(separator: " ") + "\n"
+    _ = Array(line.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+}
+
+let arguments = normalized(Array(CommandLine.arguments.dropFirst()))
+let command: any ControllerCommand
+do {
+    guard let parsed = try Root.parseAsRoot(arguments) as? any ControllerCommand else { throw CleanExit.helpRequest() }
+    command = parsed
+} catch where Root.exitCode(for: error) == .success {
+    print(Root.fullMessage(for: error))
+    exit(0)
+} catch {
+    complain(Root.message(for: error))
+    // EX_USAGE of sysexits.h.
+    exit(64)
+}
+
+do {
+    var environment: [(name: String, value: String)] = []
+    var entry = environ
+    while let text = entry.pointee {
+        let parts = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        if parts.count == 2 { environment.append((String(parts[0]), String(parts[1]))) }
+        entry += 1
+    }
+    let log = Log.linux(LogDirectives(command.shared.logLevel), format: LogFormat(command.shared.logFormat), descriptor: 1)
+    let host = try LinuxHost(settings: Settings(environment: environment, arguments: CommandLine.arguments), log: log, takesSignals: true)
+    let component = try command.start(on: host)
+    withExtendedLifetime(component) { host.runProcess() }
+} catch {
+    complain("\(error)")
+    exit(1)
+}
