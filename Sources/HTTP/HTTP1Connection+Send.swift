@@ -7,7 +7,7 @@ extension HTTP1Connection {
     /// Client side. Refused while an exchange is open or the connection cannot be used again, and when the head cannot be said in HTTP/1.
     public func sendRequest(_ head: RequestHead, endStream: Bool) throws(Refusal) -> HTTPStreamID {
         guard role == .client else { throw Refusal("a server sends no request") }
-        guard isReusable else { throw Refusal(reading == .idle && writing == .idle ? "the connection cannot be used again" : "an exchange is open") }
+        guard isReusable else { throw Refusal(closes || reading == .idle ? "the connection cannot be used again" : "an exchange is open") }
         if head.tunnelProtocol != nil { throw Refusal("HTTP/1 has no extended CONNECT") }
         let isConnect = head.method == .connect
         var facts = HTTP1SentFacts(dropsLength: isConnect)

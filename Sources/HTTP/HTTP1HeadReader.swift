@@ -112,7 +112,7 @@ struct HTTP1HeadReader {
             throw HTTP1Fault(400, "a request target is visible ASCII without fragment, with one space on either side (RFC 9112 section 3.2)")
         }
         guard targetEnd + 11 <= end else {
-            if indexOfLineFeed(base, targetEnd, end) != nil { throw HTTP1Fault(400, "a version is HTTP/ digit . digit (RFC 9112 section 2.3)") }
+            if indexOfLineFeed(base, targetEnd, end) != nil { throw HTTP1Fault(400, "a request line ends with the version and CR LF (RFC 9112 section 3)") }
             return false
         }
         try readVersion(base, targetEnd + 1)
