@@ -21,4 +21,23 @@ public enum ProxyLimits {
     /// Request body bytes held while no endpoint is ready. Unit: bytes. When full: the client's window closes.
     /// Source: the initial window of a stream, which bounds it by itself.
     static let heldBodyBytesMax = 64 * 1024
+
+    /// Endpoints known of one authority. Unit: endpoints. When full: further ones are not used, and a warning says so.
+    /// Source: ours; the largest Kubernetes clusters have 150,000 pods, a service has a fraction of them.
+    static let endpointsMax = 50_000
+    /// Original destinations, and authorities, that are watched. Unit: entries. When full: the one released longest ago goes; while
+    /// all are in use, what is new is refused. Source: ours; below the stream numbers of one HTTP/2 connection's life.
+    static let discoveryEntriesMax = 10_000
+    /// Ports whose policy is watched besides those of the configuration. Unit: ports. When full: a new port gets the default policy
+    /// alone. Source: ours; a pod serves a handful, a scanner touches them all.
+    static let policyPortsMax = 1_000
+    /// A Certify call may take so long, the wait for a connection included. Source: ours; two times the failfast of 30 s.
+    static let certifyTimeout = Interval.seconds(60)
+    /// Connections that wait for the first certificate, of one listener. Unit: connections. When full: new ones are reset.
+    /// Source: net.core.somaxconn of Linux, 4096: where they would wait with Linkerd's proxy.
+    static let gateConnectionsMax = 4_096
+    /// Connections to the admin server. Unit: connections. When full: new ones are reset. Source: ours; probes and scrapers are few.
+    static let adminConnectionsMax = 256
+    /// Body of an admin request. Unit: bytes. When full: 413. Source: a log filter is a line.
+    static let adminBodyBytesMax = 8 * 1024
 }

@@ -31,6 +31,8 @@ public final class GRPCWatch {
     private var silenceTimer: TimerID?
     private var lifeTimer: TimerID?
     private var messageCount = 0
+    /// Told whenever the stream has been opened again, before its first message: what follows is not told on top of what went before.
+    public var onReopen: (() -> Void)?
 
     init(host: any Host, label: String, options: GRPCWatchOptions, onEnd: @escaping (GRPCStatus, Bool) -> Void, open: @escaping (@escaping () -> Void, @escaping (GRPCStatus) -> Void) -> GRPCCall) {
         self.host = host
@@ -49,6 +51,7 @@ public final class GRPCWatch {
         cancelTimers()
         open = nil
         onEnd = nil
+        onReopen = nil
     }
 
     func start() {
@@ -61,10 +64,15 @@ public final class GRPCWatch {
                 // Not a failure: the next stream begins at once.
                 call?.cancel()
                 cancelTimers()
-                start()
+                reopen()
             }
         }
         call = open({ [self] in heard() }, { [self] in ended($0) })
+    }
+
+    private func reopen() {
+        onReopen?()
+        start()
     }
 
     private func heard() {
@@ -94,7 +102,7 @@ public final class GRPCWatch {
         } else {
             retryTimer = host.after(backoff.next()) { [self] in
                 retryTimer = nil
-                start()
+                reopen()
             }
         }
         tell?(status, isFinal)

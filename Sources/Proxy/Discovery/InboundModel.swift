@@ -19,6 +19,23 @@ struct InboundPolicy: Equatable, Sendable {
     var server = ResourceName()
     /// Besides the routes' own. Loopback is always allowed.
     var authorizations: [Authorization] = []
+    /// For HTTP; nil: none.
+    var rateLimit: RateLimit?
+
+    /// Per instance of the proxy. Source: shared facts on the data plane 3.6.
+    struct RateLimit: Equatable, Sendable {
+        struct Override: Equatable, Sendable {
+            var requestsPerSecond: UInt32
+            var identities: [String]
+        }
+
+        var name = ResourceName()
+        /// Of all clients together. Unit: requests per second.
+        var total: UInt32?
+        /// Of each client identity; those without one share a bucket.
+        var identity: UInt32?
+        var overrides: [Override] = []
+    }
 
     /// The HTTP routes, if the port speaks HTTP.
     var routes: [InboundRoute] {

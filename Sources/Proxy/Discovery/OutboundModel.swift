@@ -86,6 +86,15 @@ struct FailureAccrual: Equatable, Sendable {
     var backoffMax = Interval.seconds(60)
     /// In hundredths.
     var jitterPercent: UInt32 = 50
+    /// Also trips when too few requests succeed; nil: failures in a row alone count.
+    var successRate: SuccessRate?
+
+    struct SuccessRate: Equatable, Sendable {
+        /// In basis points.
+        var threshold: UInt32 = 8000
+        var window = Interval.seconds(10)
+        var requestsMin: UInt32 = 5
+    }
 }
 
 struct HTTPRoute: Equatable, Sendable {
