@@ -7,6 +7,9 @@ import Base
 public final class Metric {
     public var value: Double = 0
     fileprivate let labels: String
+    /// As the last sweep found it.
+    fileprivate var swept: (value: Double, at: Instant)?
+
     fileprivate init(labels: String) { self.labels = labels }
 
     @inline(__always) public func increment(by amount: Double = 1) { value += amount }
@@ -19,6 +22,8 @@ public final class Histogram {
     fileprivate var buckets: [UInt64]
     public private(set) var sum: Double = 0
     public private(set) var count: UInt64 = 0
+    /// As the last sweep found it.
+    fileprivate var swept: (count: UInt64, at: Instant)?
 
     fileprivate init(labels: String, bounds: [Double]) {
         self.labels = labels
@@ -88,6 +93,44 @@ public final class MetricsRegistry {
         families.append(Family(name: name, help: help, kind: kind))
         return families.count - 1
     }
+
+    /// Forgets series that nobody holds any more and that no sweep saw change for `idle`, so that callers that come and go leave
+    /// nothing behind. A series that is asked for again begins at zero, which Prometheus takes for a restart.
+    public func sweep(now: Instant, idle: Interval) {
+        for f in families.indices {
+            var isChanged = false
+            for i in families[f].metrics.indices.reversed() {
+                guard isKnownUniquelyReferenced(&families[f].metrics[i]) else { continue }
+                let metric = families[f].metrics[i]
+                if let swept = metric.swept, swept.value == metric.value {
+                    if now - swept.at < idle { continue }
+                    seriesIndex[families[f].name + metric.labels] = nil
+                    families[f].metrics.remove(at: i)
+                    isChanged = true
+                } else {
+                    metric.swept = (metric.value, now)
+                }
+            }
+            for i in families[f].histograms.indices.reversed() {
+                guard isKnownUniquelyReferenced(&families[f].histograms[i]) else { continue }
+                let histogram = families[f].histograms[i]
+                if let swept = histogram.swept, swept.count == histogram.count {
+                    if now - swept.at < idle { continue }
+                    seriesIndex[families[f].name + histogram.labels] = nil
+                    families[f].histograms.remove(at: i)
+                    isChanged = true
+                } else {
+                    histogram.swept = (histogram.count, now)
+                }
+            }
+            if !isChanged { continue }
+            for (i, metric) in families[f].metrics.enumerated() { seriesIndex[families[f].name + metric.labels] = i }
+            for (i, histogram) in families[f].histograms.enumerated() { seriesIndex[families[f].name + histogram.labels] = i }
+        }
+    }
+
+    /// Series now known. Unit: series.
+    public var seriesCount: Int { families.reduce(0) { $0 + $1.metrics.count + $1.histograms.count } }
 
     private static func format(_ labels: [(String, String)]) -> String {
         labels.map { name, value in

@@ -61,6 +61,11 @@ public struct Configuration {
     public var shutdownGracePeriod = Interval.minutes(2)
     public var isShutdownEndpointEnabled = false
     public var informsOutbound = true
+    /// How long a name's answer counts at least and at most; nil: as it says.
+    public var dnsTTLMin: Interval?
+    public var dnsTTLMax: Interval?
+    /// Series that nobody counts in any more are forgotten after this.
+    public var metricsRetainIdle = Interval.minutes(10)
     public var logFilter = "warn,linkerd=info"
 
     /// The level the filter asks for, by its first bare directive; `linkerd=` wins for our own lines.
@@ -190,6 +195,10 @@ extension Configuration {
         reader.set(&identity.refreshMin, "IDENTITY_MIN_REFRESH", as: "a duration") { EnvironmentReader.interval($0) }
         reader.set(&identity.refreshMax, "IDENTITY_MAX_REFRESH", as: "a duration") { EnvironmentReader.interval($0) }
         reader.set(&shutdownGracePeriod, "SHUTDOWN_GRACE_PERIOD", as: "a duration") { EnvironmentReader.interval($0) }
+        dnsTTLMin = reader.duration("DNS_MIN_TTL")
+        dnsTTLMax = reader.duration("DNS_MAX_TTL")
+        if let low = dnsTTLMin, let high = dnsTTLMax, low > high { reader.problem("DNS_MIN_TTL", "is longer than DNS_MAX_TTL") }
+        reader.set(&metricsRetainIdle, "METRICS_RETAIN_IDLE", as: "a duration") { EnvironmentReader.interval($0) }
         reader.set(&isShutdownEndpointEnabled, "SHUTDOWN_ENDPOINT_ENABLED", as: "true or false") { EnvironmentReader.bool($0) }
         if let disabled = reader.optional("OUTBOUND_DISABLE_INFORMATIONAL_HEADERS", as: "true or false", { EnvironmentReader.bool($0) }) { informsOutbound = !disabled }
         reader.set(&logFilter, "LOG", as: "a log filter such as warn,linkerd=info") { LogFilter.level($0) == nil ? nil : $0 }

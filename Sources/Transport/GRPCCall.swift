@@ -19,6 +19,8 @@ public final class GRPCCall: HTTPStreamHandler {
     private var waitTimer: TimerID?
     private var unread = 0
     private var isHeadRead = false
+    /// When the request went out; nil: not yet.
+    private var sent: Instant?
     /// The end, held back while the consumer pauses.
     private var heldStatus: GRPCStatus?
     private var host: any Host { channel.batch.host }
@@ -46,6 +48,7 @@ public final class GRPCCall: HTTPStreamHandler {
         guard onEnd != nil else { return }
         let open = stream
         release()
+        if sent != nil { channel.onCall?(.ended(GRPCStatus(.cancelled, "the caller let go"))) }
         channel.forget(self)
         open?.reset(code: HTTP2ErrorCode.cancel)
     }
@@ -80,6 +83,8 @@ public final class GRPCCall: HTTPStreamHandler {
         if let waitTimer { host.cancel(waitTimer) }
         waitTimer = nil
         self.stream = stream
+        sent = host.now
+        channel.onCall?(.sent)
         let framed = GRPCMessage.frame(message)
         stream.send(framed.span.bytes, endStream: true)
     }
@@ -88,6 +93,7 @@ public final class GRPCCall: HTTPStreamHandler {
     func end(_ status: GRPCStatus) {
         guard let tell = onEnd else { return }
         release()
+        if sent != nil { channel.onCall?(.ended(status)) }
         tell(status)
     }
 
@@ -107,6 +113,7 @@ public final class GRPCCall: HTTPStreamHandler {
     public func response(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
         guard onEnd != nil, !head.isInformational else { return }
         isHeadRead = true
+        if let sent { channel.onCall?(.answered(host.now - sent)) }
         guard let status = GRPCFields.verdict(httpStatus: head.status, endStream: endStream, field: { head.headers.first($0) }) else { return }
         end(status)
         if !endStream { stream.reset(code: HTTP2ErrorCode.cancel) }

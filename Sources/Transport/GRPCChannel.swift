@@ -39,6 +39,16 @@ public final class GRPCChannel: HTTPClientObserver {
     private var waiting: [GRPCCall] = []
     private var lastFailure: String
     private var watchCount: UInt64 = 0
+    /// What happens to calls that reach the server; for metrics.
+    public enum CallEvent {
+        case sent
+        /// The head of the response came; time from sending.
+        case answered(Interval)
+        case ended(GRPCStatus)
+    }
+
+    /// Told of each call's events.
+    public var onCall: ((CallEvent) -> Void)?
     /// Told when the channel gets (true) or loses (false) its connection; for metrics and logs.
     public var onStateChange: ((_ isReady: Bool, _ reason: String) -> Void)?
 

@@ -11,18 +11,21 @@ final class Discovery: OutboundDiscovery {
     private let host: any Host
     private let source: any DiscoverySource
     private let profileNetworks: [IPNetwork]
-    private let idleTimeout: Interval
+    private let targetIdleTimeout: Interval
+    private let authorityIdleTimeout: Interval
     /// In order of birth; the dictionaries are for look-up only.
     private(set) var targets: [TargetEntry] = []
     private(set) var authorities: [AuthorityEntry] = []
     private var targetByAddress: [SocketAddress: TargetEntry] = [:]
     private var authorityByName: [String: AuthorityEntry] = [:]
 
-    init(host: any Host, source: any DiscoverySource, profileNetworks: [IPNetwork], idleTimeout: Interval) {
+    /// The time-outs count from the last release. Whoever keeps what it made of a target for a while needs none for the target.
+    init(host: any Host, source: any DiscoverySource, profileNetworks: [IPNetwork], targetIdleTimeout: Interval, authorityIdleTimeout: Interval) {
         self.host = host
         self.source = source
         self.profileNetworks = profileNetworks
-        self.idleTimeout = idleTimeout
+        self.targetIdleTimeout = targetIdleTimeout
+        self.authorityIdleTimeout = authorityIdleTimeout
     }
 
     // MARK: Original destinations
@@ -45,7 +48,7 @@ final class Discovery: OutboundDiscovery {
 
     func release(_ address: SocketAddress) {
         guard let entry = targetByAddress[address] else { return }
-        entry.idle.release(host, idleTimeout) { [self] in drop(entry) }
+        entry.idle.release(host, targetIdleTimeout) { [self] in drop(entry) }
     }
 
     private func drop(_ entry: TargetEntry) {
@@ -82,7 +85,7 @@ final class Discovery: OutboundDiscovery {
 
     func release(authority: String) {
         guard let entry = authorityByName[authority] else { return }
-        entry.idle.release(host, idleTimeout) { [self] in drop(entry) }
+        entry.idle.release(host, authorityIdleTimeout) { [self] in drop(entry) }
     }
 
     private func drop(_ entry: AuthorityEntry) {

@@ -38,10 +38,13 @@ public final class InboundServer: AcceptHandler {
     }
 
     /// Binds and accepts.
-    func start() throws(HostFailure) {
+    func start() throws(HostFailure) { try start(through: self) }
+
+    /// Binds; `entrance` hands connections on when they may come in.
+    func start(through entrance: any AcceptHandler) throws(HostFailure) {
         let side = configuration.inbound
         let options = ListenOptions(wantsOriginalDestination: true, backlog: side.backlog, keepAlive: side.acceptKeepAlive, userTimeout: side.acceptUserTimeout)
-        listener = try batch.host.network.listen(on: configuration.inboundListen, options: options, handler: self)
+        listener = try batch.host.network.listen(on: configuration.inboundListen, options: options, handler: entrance)
     }
 
     /// Stops accepting and lets what is open finish; `done` is called once.

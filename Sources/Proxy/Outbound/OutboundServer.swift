@@ -32,11 +32,14 @@ public final class OutboundServer: AcceptHandler {
     }
 
     /// Binds and accepts.
-    func start() throws(HostFailure) {
+    func start() throws(HostFailure) { try start(through: self) }
+
+    /// Binds; `entrance` hands connections on when they may come in.
+    func start(through entrance: any AcceptHandler) throws(HostFailure) {
         let side = configuration.outbound
         for address in configuration.outboundListen {
             let options = ListenOptions(wantsOriginalDestination: true, backlog: side.backlog, keepAlive: side.acceptKeepAlive, userTimeout: side.acceptUserTimeout)
-            listeners.append(try batch.host.network.listen(on: address, options: options, handler: self))
+            listeners.append(try batch.host.network.listen(on: address, options: options, handler: entrance))
         }
     }
 

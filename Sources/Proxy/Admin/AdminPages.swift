@@ -1,0 +1,101 @@
+// What the admin port answers: probes, metrics, the log's level, the environment, the stop button, and what the proxy knows.
+// Absent: profiles and log streams, which Linkerd's own builds leave out by default.
+// Source: linkerd2-proxy linkerd/app/admin/src/server; facts 1.5.
+
+import Base
+import HTTP
+import Platform
+
+/// The page that a request asks for, as a value; the server sends it.
+struct AdminAnswer: Equatable {
+    var status: UInt16
+    var contentType = "text/plain"
+    var body = ""
+    var allow: String?
+
+    static func text(_ status: UInt16, _ body: String) -> AdminAnswer { AdminAnswer(status: status, body: body) }
+    static func methodNotAllowed(_ allow: String) -> AdminAnswer { AdminAnswer(status: 405, allow: allow) }
+    static let loopbackOnly = AdminAnswer.text(403, "this is only permitted from localhost\n")
+}
+
+final class AdminPages {
+    /// What the pages are made of; given by whoever assembles the proxy.
+    struct Sources {
+        var isReady: () -> Bool
+        var metrics: () -> String
+        var state: () -> String
+        var shutdown: () -> Void
+    }
+
+    private let settings: Settings
+    private let control: Log.Control
+    private let isShutdownEnabled: Bool
+    private let sources: Sources
+    /// The filter as last set, for those who ask.
+    private var logFilter: String
+
+    init(settings: Settings, control: Log.Control, logFilter: String, isShutdownEnabled: Bool, sources: Sources) {
+        self.settings = settings
+        self.control = control
+        self.logFilter = logFilter
+        self.isShutdownEnabled = isShutdownEnabled
+        self.sources = sources
+    }
+
+    /// Whether the answer needs the request's body.
+    func wantsBody(_ head: RequestHead) -> Bool { head.method == .put && Self.path(head).path == "/proxy-log-level" }
+
+    func answer(_ head: RequestHead, body: [UInt8] = [], isLoopback: Bool) -> AdminAnswer {
+        let (path, query) = Self.path(head)
+        switch path {
+        case "/live": return .text(200, "live\n")
+        case "/ready": return sources.isReady() ? .text(200, "ready\n") : .text(503, "not ready\n")
+        case "/metrics": return .text(200, sources.metrics())
+        case "/proxy-log-level": return isLoopback ? logLevel(head.method, body) : .loopbackOnly
+        case "/env.json": return head.method == .get ? environment(query) : .methodNotAllowed("GET")
+        case "/shutdown":
+            if head.method != .post { return .methodNotAllowed("POST") }
+            if !isLoopback { return .loopbackOnly }
+            if !isShutdownEnabled { return .text(404, "shutdown endpoint is not enabled\n") }
+            sources.shutdown()
+            return .text(200, "shutdown\n")
+        case "/debug/state":
+            if head.method != .get { return .methodNotAllowed("GET") }
+            return isLoopback ? AdminAnswer(status: 200, contentType: "application/json", body: sources.state()) : .loopbackOnly
+        default: return AdminAnswer(status: 404)
+        }
+    }
+
+    private func logLevel(_ method: HTTPMethod, _ body: [UInt8]) -> AdminAnswer {
+        switch method {
+        case .get: return .text(200, logFilter + "\n")
+        case .put:
+            guard let text = String(validating: body, as: UTF8.self) else { return .text(400, "the filter is not UTF-8\n") }
+            let filter = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            guard let level = LogFilter.level(filter) else { return .text(400, "no level in filter \"\(filter.prefix(200))\"; try warn,linkerd=debug\n") }
+            control.level = level
+            logFilter = filter
+            return AdminAnswer(status: 204)
+        default: return .methodNotAllowed("GET, PUT")
+        }
+    }
+
+    /// All variables, or those that the query names; null for one that is not set.
+    private func environment(_ query: Substring) -> AdminAnswer {
+        var json = JSONText()
+        json.object { object in
+            if query.isEmpty {
+                var seen: Set<String> = []
+                for (name, _) in settings.environment where seen.insert(name).inserted { object.member(name, settings[name]) }
+            } else {
+                for part in query.split(separator: "&") {
+                    let name = String(part.prefix { $0 != "=" })
+                    object.member(name, settings[name])
+                }
+            }
+        }
+        return AdminAnswer(status: 200, contentType: "application/json", body: json.text + "\n")
+    }
+
+    private static func path(_ head: RequestHead) -> (path: Substring, query: Substring) { RouteTable.split("\(head.path)") }
+}
