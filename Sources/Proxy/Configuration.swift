@@ -201,7 +201,8 @@ extension Configuration {
         reader.set(&metricsRetainIdle, "METRICS_RETAIN_IDLE", as: "a duration") { EnvironmentReader.interval($0) }
         reader.set(&isShutdownEndpointEnabled, "SHUTDOWN_ENDPOINT_ENABLED", as: "true or false") { EnvironmentReader.bool($0) }
         if let disabled = reader.optional("OUTBOUND_DISABLE_INFORMATIONAL_HEADERS", as: "true or false", { EnvironmentReader.bool($0) }) { informsOutbound = !disabled }
-        reader.set(&logFilter, "LOG", as: "a log filter such as warn,linkerd=info") { LogFilter.level($0) == nil ? nil : $0 }
+        // Directives that cannot be read are passed over by the log, as Linkerd's proxy does.
+        if let filter = reader.optional("LOG", { $0 }) { logFilter = filter }
     }
 }
 

@@ -86,7 +86,7 @@ public final class Proxy {
     public func shutdown() {
         guard let parts, state == .waiting || state == .serving else { return }
         state = .draining
-        host.log(.info, "linkerd_signal", "received a shutdown signal, starting shutdown")
+        host.log(.debug, "linkerd_app", "Draining")
         cancel(&warningTimer)
         let grace = parts.configuration.shutdownGracePeriod
         graceTimer = host.after(grace) { [self] in
