@@ -175,6 +175,9 @@ public final class HTTP1Connection: Engine {
         return bytes
     }
 
+    /// The exchange has become a tunnel; `upgraded` has been told or is the next event.
+    public var isTunnel: Bool { reading == .tunnel }
+
     /// Client side: another request may be sent now. Server side: another request may come.
     public var isReusable: Bool {
         switch role {

@@ -214,6 +214,9 @@ struct HTTP1HeadReader {
         if known != .other {
             let value = Place(start: valueStart, count: valueEnd - valueStart)
             if kind == .trailers {
+                if known == .contentLength || known == .transferEncoding || known == .host {
+                    throw HTTP1Fault(400, "trailers neither frame nor route a message (RFC 9110 section 6.5.1)")
+                }
                 if known.isForbiddenInTrailers { return true }
             } else if try !note(known, value, base, limits) {
                 return true

@@ -123,6 +123,8 @@ public final class HTTPConnection: ConnectionHandler {
         do {
             if isHTTP2 { try http2!.sendResponse(stream.id, head, endStream: endStream) } else { try http1!.sendResponse(stream.id, head, endStream: endStream) }
             markDirty()
+            // The engine tells of the tunnel only when it is asked again.
+            if !isHTTP2, http1!.isTunnel { wantsPump = true }
             if endStream { endLocal(stream) }
         } catch { refused(stream, error) }
     }
@@ -344,6 +346,12 @@ public final class HTTPConnection: ConnectionHandler {
     private func complete(_ stream: HTTPStream) {
         guard stream.connection != nil, !isTunnel else { return }
         forget(stream)
+        if !isHTTP2, !http1!.isReusable {
+            // One side said `Connection: close`, or the message ends with the connection.
+            closesAfterFlush = true
+            markDirty()
+            return
+        }
         if isServer {
             wantsPump = !isHTTP2
         } else if state == .open, isAvailable {
