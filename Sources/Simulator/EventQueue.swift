@@ -16,6 +16,8 @@ enum EventKind: UInt8 {
     case endClient, endServer
     /// A silent peer was silent too long for the client or the server.
     case giveUpClient, giveUpServer
+    /// A closed client or server end still has something to send: does it go on?
+    case flushClient, flushServer
     case datagram
     case fault
     case processStart

@@ -18,7 +18,8 @@ struct Segment {
 }
 
 final class Flow {
-    unowned let stream: SimStream
+    /// Its owner, which outlives it.
+    unowned(unsafe) let stream: SimStream
     /// 0: client to server. 1: back.
     let direction: Int
     /// Where the segments travel; nil while nobody is known to be there.
@@ -28,6 +29,12 @@ final class Flow {
     var bytes = ByteBuffer()
     /// Of `bytes`, on the wire.
     var inFlight = 0
+    /// Of the tail of `bytes`: never sent, because its process died.
+    private(set) var dropped = 0
+    /// The digest of all that was sent so far.
+    var sentValue = StreamDigest().value
+    /// Its bytes have been found to be others than were sent.
+    var isSpoilt = false
     /// What the receiver still takes.
     var credit: Int
     /// When the sender hears that so much was read.
@@ -62,7 +69,7 @@ final class Flow {
     }
 
     var isStalled: Bool { stalledSince != nil }
-    @inline(__always) var unsent: Int { bytes.count - inFlight }
+    @inline(__always) var unsent: Int { bytes.count - inFlight - dropped }
 
     /// Accepted from the sender and not yet taken by its kernel.
     var queuedBytes: Int {
@@ -84,7 +91,7 @@ final class Flow {
         if wantsEnd, !hasEnded, unsent == 0 {
             hasEnded = true
             emit(Segment(arrival: 0, length: 0, content: .end), link, now)
-            if let end = stream.end(direction) { stream.endIfBothEnded(end) }
+            if let end = stream.end(direction) { stream.endIsSent(end) }
         }
         isQueued = isQueued || queuedBytes > 0
         awaitAcks()
@@ -195,6 +202,13 @@ final class Flow {
         lastArrival = max(lastArrival &+ 1, time)
         return lastArrival
     }
+
+    private var wireBytesMarked: UInt64 = 0
+    func markProgress() { wireBytesMarked = wireBytes }
+    var hasProgressed: Bool { wireBytes != wireBytesMarked }
+
+    /// The sender's process is dead: what its kernel has not taken is lost, and the rest seems whole to the reader.
+    func truncate() { dropped += min(unsent, queuedBytes) }
 
     /// Nothing more will be sent or read: the memory goes.
     func release() {

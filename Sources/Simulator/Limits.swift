@@ -25,8 +25,16 @@ public enum SimulatorLimits {
     public static let connectRetryFirst = Interval.seconds(1)
     /// A connect without an answer fails by then. Source: Linux tcp_syn_retries = 6.
     public static let connectGivesUp = Interval.seconds(127)
-    /// Unanswered probes until an idle connection with `keepAlive` counts as dead, `keepAlive` apart. Source: Linux tcp_keepalive_probes.
+    /// Unanswered probes until an idle connection with `keepAlive` counts as dead, and their distance, unless `userTimeout` is less.
+    /// Source: Linux tcp_keepalive_probes, tcp_keepalive_intvl.
     public static let keepAliveProbes: Int64 = 9
+    public static let keepAliveProbeInterval = Interval.seconds(75)
+    /// A closed connection throws away what still comes for so long and so much after its FIN, so that its last bytes are not
+    /// destroyed by a reset. When over: data is answered by RST. Unit: bytes. Source: `LinuxLimits`, which does the same.
+    public static let lingerTime = Interval.seconds(2)
+    public static let lingerBytesMax = 1024 * 1024
+    /// A closed connection whose peer takes none of what is queued for so long is reset. Source: `LinuxLimits`.
+    public static let flushStallTime = Interval.seconds(60)
     /// Records kept for a failure report.
     public static let recordsKept = 50
     /// Log lines kept a process. Full: the oldest goes.

@@ -31,26 +31,27 @@ final class Link {
     /// Nothing passes before then, and nothing is lost.
     var cloggedUntil = Instant.zero
     private var random: Random
-    private(set) var draws: UInt64 = 0
+    private let draws: UnsafeMutablePointer<UInt64>
     /// When the last byte handed in will have left.
     private var freeAt: Int64 = 0
 
-    init(from: Node, to: Node, options: LinkOptions, random: Random) {
+    init(from: Node, to: Node, options: LinkOptions, random: Random, draws: UnsafeMutablePointer<UInt64>) {
         self.from = from
         self.to = to
         self.options = options
         self.random = random
+        self.draws = draws
     }
 
     var isLoopback: Bool { from === to }
 
     func below(_ bound: Int) -> Int {
-        draws += 1
+        draws.pointee += 1
         return random.below(bound)
     }
 
     func next() -> UInt64 {
-        draws += 1
+        draws.pointee += 1
         return random.next()
     }
 

@@ -23,7 +23,7 @@ public final class Node {
     public var plaintextPorts: [ClosedRange<UInt16>] = []
     /// Without power it neither sends nor receives nor answers.
     public internal(set) var isUp = true
-    /// Where processes without network of their own look: see `World.addNode`.
+    /// The primary address.
     public var ip: IPAddress { addresses[0] }
 
     unowned let world: World

@@ -5,11 +5,11 @@ import Base
 import CDeterminism
 
 final class SecretStream {
-    private let state: UnsafeMutablePointer<(random: Random, draws: UInt64)>
+    private let state: UnsafeMutablePointer<(random: Random, draws: UnsafeMutablePointer<UInt64>)>
 
-    init(_ random: Random) {
+    init(_ random: Random, draws: UnsafeMutablePointer<UInt64>) {
         state = .allocate(capacity: 1)
-        state.initialize(to: (random, 0))
+        state.initialize(to: (random, draws))
     }
 
     deinit {
@@ -17,16 +17,14 @@ final class SecretStream {
         state.deallocate()
     }
 
-    var draws: UInt64 { state.pointee.draws }
-
     /// The next number, for the run's last line.
     func next() -> UInt64 { state.pointee.random.next() }
 
     func bind() {
         weft_rand_bind(
             { context, bytes, count in
-                let state = context!.assumingMemoryBound(to: (random: Random, draws: UInt64).self)
-                state.pointee.draws += 1
+                let state = context!.assumingMemoryBound(to: (random: Random, draws: UnsafeMutablePointer<UInt64>).self)
+                state.pointee.draws.pointee += 1
                 state.pointee.random.fill(UnsafeMutableRawBufferPointer(start: bytes, count: count))
             }, state)
     }

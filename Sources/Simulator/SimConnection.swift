@@ -11,7 +11,8 @@ public final class SimConnection: Connection {
     public let localAddress: SocketAddress
     public let remoteAddress: SocketAddress
     public let originalDestination: SocketAddress?
-    unowned let process: SimProcess
+    /// Touched by the stream only, and that is gone before the process.
+    unowned(unsafe) let process: SimProcess
     /// 0: the client's end. 1: the server's.
     let side: Int
     /// nil once both ends are gone.
@@ -19,8 +20,14 @@ public final class SimConnection: Connection {
     var state: State
     var hasFinished = false
     var isPeerFinished = false
-    /// `close` was called: what is queued is still sent.
+    /// `close` was called before the connection stood, with something to send.
+    var isClosing = false
+    /// Nobody holds this end any more; what is queued is still sent.
     var isOrphan = false
+    /// Closed by its owner: what still comes is thrown away for a while. Ends at `lingersUntil`, set with the FIN.
+    var isLingering = false
+    var lingersUntil: Instant?
+    var lingeredBytes = 0
     /// The way to the peer is broken since then; kept for ends with keep-alive.
     var silentSince: Instant?
     let userTimeout: Interval?
@@ -42,7 +49,7 @@ public final class SimConnection: Connection {
     public var serial: UInt32 { stream?.serial ?? 0 }
 
     public func send(_ bytes: RawSpan) {
-        guard state != .gone, !hasFinished, bytes.byteCount > 0 else { return }
+        guard state != .gone, !hasFinished, !isClosing, bytes.byteCount > 0 else { return }
         stream?.send(bytes, from: self)
     }
 
@@ -55,13 +62,13 @@ public final class SimConnection: Connection {
     }
 
     public func finish() {
-        guard state != .gone, !hasFinished else { return }
+        guard state != .gone, !hasFinished, !isClosing else { return }
         hasFinished = true
         stream?.finish(self)
     }
 
     public func close() {
-        guard state != .gone else { return }
+        guard state != .gone, !isClosing else { return }
         stream?.close(self)
     }
 

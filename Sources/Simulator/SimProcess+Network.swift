@@ -113,11 +113,17 @@ extension World {
     }
 
     func dropConnections(of process: SimProcess, silently: Bool) {
-        guard process.connectionsOpen > 0 else { return }
         for i in streams.indices {
             guard let stream = streams[i].stream else { continue }
-            if stream.client.process === process { stream.ownerDied(stream.client, silently: silently) }
-            if let server = stream.server, server.process === process, server.state == .open { stream.ownerDied(server, silently: silently) }
+            for end in [stream.client, stream.server] {
+                guard let end, end.process === process else { continue }
+                if end.isLingering, !silently { stream.closerDied(end) }
+                if end.isOrphan, silently {
+                    end.isOrphan = false
+                    end.isLingering = false
+                }
+                if end.side == 0 || end.state == .open { stream.ownerDied(end, silently: silently) }
+            }
         }
     }
 

@@ -14,7 +14,7 @@ public final class SimProcess: Host {
     }
 
     public let name: String
-    public unowned let node: Node
+    public let node: Node
     /// In `World.processes`.
     public let index: Int
     public let userID: UInt32
@@ -64,7 +64,7 @@ public final class SimProcess: Host {
         self.world = world
         startClosure = start
         logControl = Log.Control(level: world.options.logLevel)
-        secrets = SecretStream(world.root.fork("tls/\(node.name)/\(name)"))
+        secrets = SecretStream(world.root.fork("tls/\(node.name)/\(name)"), draws: world.trace.drawCell)
     }
 
     public var isRunning: Bool { state == .running }
@@ -173,6 +173,7 @@ public final class SimProcess: Host {
         for socket in sockets { socket.close() }
         world.dropConnections(of: self, silently: silently)
         components = []
+        world.onProcessEnd?(self)
     }
 
     /// What is open, in words.

@@ -44,15 +44,27 @@ extension SimStream {
         }
     }
 
-    /// Data came for an end whose process no longer has it: RST, and what that end still had to say is lost.
-    /// Source: Linux tcp_rcv_state_process with RCV_SHUTDOWN.
+    /// Something came for an end that nobody holds. A closed one throws it away for a while; else data is answered by RST, and
+    /// what that end still had to say is lost. Source: Linux tcp_rcv_state_process with RCV_SHUTDOWN.
     func arriveAtNobody(_ flow: Flow, _ head: Segment, _ end: SimConnection) {
         flow.segments.removeFirst()
-        if head.length > 0 {
-            flow.bytes.consume(Int(head.length))
-            flow.inFlight -= Int(head.length)
-            end.isOrphan = false
-            if let sender = self.end(flow.direction), sender.state != .gone || sender.isOrphan { sendReset(toward: sender) }
+        let length = Int(head.length)
+        if length > 0 {
+            world.take(length, from: flow)
+            flow.inFlight -= length
+            end.lingeredBytes += length
+            let isWithinTime = end.lingersUntil.map { world.now < $0 } ?? true
+            if end.isLingering, isWithinTime, end.lingeredBytes <= SimulatorLimits.lingerBytesMax {
+                flow.acknowledge(length, by: self.flow(from: end.side).link)
+                observeHandshake(.dataAck(from: end.side))
+            } else {
+                end.isOrphan = false
+                end.isLingering = false
+                if let sender = self.end(flow.direction), sender.state != .gone || sender.isOrphan { sendReset(toward: sender) }
+            }
+        } else {
+            end.isPeerFinished = true
+            observeHandshake(.dataAck(from: end.side))
         }
         if !flow.segments.isEmpty { flow.scheduleHead() }
     }
@@ -75,13 +87,17 @@ extension SimStream {
     /// The way between the ends has become bad: an idle end with keep-alive will find out.
     func wayBroke() {
         for side in 0..<2 {
-            guard let end = end(side), end.state == .open, let keepAlive = end.keepAlive, end.silentSince == nil else { continue }
+            guard let end = end(side), end.state == .open, let patience = keepAlivePatience(end), end.silentSince == nil else { continue }
             end.silentSince = world.now
-            scheduleGiveUp(end, at: world.now + Self.keepAlivePatience(keepAlive))
+            scheduleGiveUp(end, at: world.now + patience)
         }
     }
 
-    static func keepAlivePatience(_ keepAlive: Interval) -> Interval { keepAlive * (1 + SimulatorLimits.keepAliveProbes) }
+    private func keepAlivePatience(_ end: SimConnection) -> Interval? {
+        end.keepAlive.map { first in
+            end.userTimeout.map { max(first, $0) } ?? first + SimulatorLimits.keepAliveProbeInterval * SimulatorLimits.keepAliveProbes
+        }
+    }
 
     /// The way between the ends is whole again.
     func wayHealed() {
@@ -99,7 +115,7 @@ extension SimStream {
     func giveUp(_ end: SimConnection) {
         var due: Instant?
         if let since = flow(from: end.side).unheardSince { due = since + patience(of: end) }
-        if let since = end.silentSince, let keepAlive = end.keepAlive { due = min(due ?? .distantFuture, since + Self.keepAlivePatience(keepAlive)) }
+        if let since = end.silentSince, let patience = keepAlivePatience(end) { due = min(due ?? .distantFuture, since + patience) }
         guard let due else { return }
         if due > world.now { return scheduleGiveUp(end, at: due) }
         if end.state == .gone {
@@ -119,9 +135,20 @@ extension SimStream {
         if silently {
             end.isOrphan = false
             detach(end)
-            freeIfOver()
-        } else {
-            close(end)
+            return freeIfOver()
         }
+        let incoming = flow(from: 1 - end.side)
+        // A kernel answers a close with data unread by RST. Source: Linux tcp_close.
+        if end.state == .connecting || incoming.isHeld && incoming.segments.first?.content == .data { return abort(end, withReset: true) }
+        flow(from: end.side).truncate()
+        world.record(.close, end.process.node, serial, UInt32(end.side), 0) { label(end) }
+        orphan(end)
+    }
+
+    /// The process that closed this end before is no more: its kernel throws nothing away for it.
+    func closerDied(_ end: SimConnection) {
+        guard end.isLingering else { return }
+        end.isLingering = false
+        flow(from: end.side).truncate()
     }
 }

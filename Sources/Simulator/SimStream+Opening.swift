@@ -10,7 +10,7 @@ extension SimStream {
     func trySyn() {
         guard client.state == .connecting else { return }
         connectAttempts += 1
-        let retry = SimulatorLimits.connectRetryFirst * Int64(1 << (connectAttempts - 1))
+        let retry = SimulatorLimits.connectRetryFirst * Int64(1 << min(connectAttempts - 1, 6))
         world.schedule(.synRetry, at: (world.now + retry).nanoseconds, target: slot, generation: generation)
         let here = client.process.node
         guard let there = here.owns(target.ip) ? here : world.owner(of: target.ip) else {
@@ -83,6 +83,10 @@ extension SimStream {
         observeHandshake(.ack)
         forward.emit(Segment(arrival: 0, length: 0, content: .open), link, world.now.nanoseconds)
         if let handler = client.handler { world.perform(client.process) { handler.connected(client) } }
+        if client.isClosing {
+            client.isClosing = false
+            return close(client)
+        }
         guard client.state == .open || client.isOrphan else { return }
         let waited = forward.isQueued
         forward.isQueued = false

@@ -11,7 +11,8 @@ struct StreamSlot {
 }
 
 final class SimStream {
-    unowned let world: World
+    /// Lets go of its streams when it goes.
+    unowned(unsafe) let world: World
     let slot: Int32
     let generation: UInt32
     /// Counts from 1, never reused.
@@ -83,7 +84,8 @@ final class SimStream {
         let flow = flow(from: end.side)
         bytes.withUnsafeBytes { flow.sent.mix($0) }
         flow.bytes.append(bytes)
-        world.record(.sent, end.process.node, serial, UInt32(truncatingIfNeeded: bytes.byteCount), flow.sent.value) { "\(label(end)) \(bytes.byteCount) B" }
+        flow.sentValue = flow.sent.value
+        world.record(.sent, end.process.node, serial, UInt32(truncatingIfNeeded: bytes.byteCount), flow.sentValue) { "\(label(end)) \(bytes.byteCount) B" }
         if end.state == .connecting {
             flow.isQueued = true
             return
@@ -100,17 +102,54 @@ final class SimStream {
         flow.pump()
     }
 
+    /// By its owner: what is queued is still sent; what comes is thrown away for a while.
     func close(_ end: SimConnection) {
-        let incoming = flow(from: 1 - end.side)
-        // A kernel answers a close with data unread by RST, and so do we. Source: Linux tcp_close.
-        if end.state == .connecting || incoming.isHeld && incoming.segments.first?.content == .data { return abort(end, withReset: true) }
+        let flow = flow(from: end.side)
+        if end.state == .connecting {
+            if flow.bytes.isEmpty { return abort(end, withReset: true) }
+            end.isClosing = true
+            end.handler = nil
+            return
+        }
         world.record(.close, end.process.node, serial, UInt32(end.side), 0) { label(end) }
+        end.isLingering = true
+        orphan(end)
+    }
+
+    /// Takes an end from its owner; its kernel goes on.
+    func orphan(_ end: SimConnection) {
         end.isOrphan = true
         detach(end)
+        let incoming = self.flow(from: 1 - end.side)
+        incoming.isHeld = false
+        if !incoming.isScheduled, !incoming.isStalled { incoming.scheduleHead() }
         let flow = flow(from: end.side)
         flow.wantsEnd = true
         flow.settle()
         flow.pump()
+        if !flow.hasEnded { watchFlush(end) }
+        freeIfOver()
+    }
+
+    /// A FIN went out.
+    func endIsSent(_ end: SimConnection) {
+        if end.isOrphan { end.lingersUntil = world.now + SimulatorLimits.lingerTime } else { endIfBothEnded(end) }
+    }
+
+    private func watchFlush(_ end: SimConnection) {
+        end.lingeredBytes = 0
+        flow(from: end.side).markProgress()
+        world.schedule(end.side == 0 ? .flushClient : .flushServer, at: (world.now + SimulatorLimits.flushStallTime).nanoseconds, target: slot, generation: generation)
+    }
+
+    /// Nobody waits for a closed end, so nobody would end one whose peer takes nothing.
+    private func checkFlush(_ end: SimConnection) {
+        guard end.isOrphan, !flow(from: end.side).hasEnded else { return }
+        if flow(from: end.side).hasProgressed { return watchFlush(end) }
+        end.isOrphan = false
+        end.isLingering = false
+        world.record(.reset, end.process.node, serial, UInt32(end.side), 0) { label(end) }
+        if let other = self.end(1 - end.side) { sendReset(toward: other) }
         freeIfOver()
     }
 
@@ -140,6 +179,8 @@ final class SimStream {
         case .endServer: if let server { tellEnd(server) }
         case .giveUpClient: giveUp(client)
         case .giveUpServer: if let server { giveUp(server) }
+        case .flushClient: checkFlush(client)
+        case .flushServer: if let server { checkFlush(server) }
         case .timer, .datagram, .fault, .processStart: invariantBroken("a stream's event is a stream's")
         }
     }
@@ -148,6 +189,8 @@ final class SimStream {
     func isLive(_ kind: EventKind) -> Bool {
         switch kind {
         case .connectTimeout, .synRetry: client.state == .connecting
+        case .flushClient: client.isOrphan && !forward.hasEnded
+        case .flushServer: server?.isOrphan ?? false && !backward.hasEnded
         case .giveUpClient: client.silentSince != nil || forward.unheardSince != nil
         case .giveUpServer: server?.silentSince != nil || backward.unheardSince != nil
         default: true
@@ -199,6 +242,7 @@ final class SimStream {
         flow.inFlight -= length
         let digest = flow.received.value
         world.record(.data, end.process.node, serial, UInt32(truncatingIfNeeded: length), digest) { "\(label(end)) \(length) B" }
+        if flow.bytes.isEmpty, digest != flow.sentValue { world.reportSpoilt(flow, self) }
         flow.acknowledge(length, by: self.flow(from: end.side).link)
         observeHandshake(.dataAck(from: end.side))
         if !flow.segments.isEmpty { flow.scheduleHead() }

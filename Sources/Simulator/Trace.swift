@@ -60,7 +60,9 @@ public final class Trace {
     /// One a node, the world's own first.
     public private(set) var nodeHashes: [Digest64] = [Digest64()]
     /// Numbers drawn from the world's own streams so far.
-    public internal(set) var draws: UInt64 = 0
+    public var draws: UInt64 { drawCell.pointee }
+    /// Where links and OpenSSL's streams count.
+    let drawCell: UnsafeMutablePointer<UInt64>
 
     /// Gets every record.
     public var records: ((Record) -> Void)?
@@ -71,7 +73,12 @@ public final class Trace {
     private var ring: [Record] = []
     private var details: [String] = []
 
-    init() {}
+    init() {
+        drawCell = .allocate(capacity: 1)
+        drawCell.initialize(to: 0)
+    }
+
+    deinit { drawCell.deallocate() }
 
     func addNode() { nodeHashes.append(Digest64()) }
 
@@ -105,6 +112,13 @@ public final class Trace {
         guard ring.count == SimulatorLimits.recordsKept else { return ring }
         let head = Int(events % UInt64(SimulatorLimits.recordsKept))
         return Array(ring[head...] + ring[..<head])
+    }
+
+    /// A record for people. Names are of nodes by index.
+    public static func describe(_ record: Record, nodes: [String]) -> String {
+        let kind = Kind(rawValue: record.kind).map { "\($0)" } ?? "kind \(record.kind)"
+        let node = record.node == 0 ? "world" : Int(record.node) <= nodes.count ? nodes[Int(record.node) - 1] : "node \(record.node)"
+        return "\(record.sequence) \(Interval(nanoseconds: record.time)) \(node) \(kind) \(record.a) \(record.b) \(record.digest.hex)"
     }
 
     /// The first checkpoint in which two runs differ, and where the last equal one stood: the window to print in full. nil: none differs.

@@ -21,6 +21,8 @@ public struct Verdict: Sendable, CustomStringConvertible {
     public var violationsDropped: Int
     /// The last records, oldest first.
     public var lastRecords: [Trace.Record]
+    /// The same for people.
+    public var lastLines: [String]
     /// `TRACE v1 seed=S plan=P build=B events=N vtime=T hash=H`. Equal lines: equal runs.
     public var traceLine: String
     /// The numbers that every stream of the world would draw next, as one: runs that drew differently differ in it.
@@ -88,7 +90,8 @@ extension World {
         let line =
             "TRACE v1 seed=\(seed) plan=\(faults.digest.hex) build=\(options.build) events=\(trace.events) vtime=\(now.nanoseconds) hash=\(trace.hash.hex)"
         return Verdict(
-            violations: violations, violationsDropped: violationsDropped, lastRecords: trace.last, traceLine: line, unseed: unseed.value, plan: faults.description)
+            violations: violations, violationsDropped: violationsDropped, lastRecords: trace.last,
+            lastLines: trace.last.map { Trace.describe($0, nodes: nodes.map(\.name)) }, traceLine: line, unseed: unseed.value, plan: faults.description)
     }
 
     private func judgeLeaks(_ process: SimProcess) {
@@ -110,7 +113,13 @@ extension World {
 
     /// A direction has ended in order: what was read is what was sent.
     func judgeConservation(_ flow: Flow, _ stream: SimStream) {
-        if flow.sent.length == flow.received.length, flow.sent.value == flow.received.value { return }
+        if flow.sentValue != flow.received.value || flow.sent.length != flow.received.length, flow.dropped == 0 { reportSpoilt(flow, stream) }
+    }
+
+    /// Once a flow.
+    func reportSpoilt(_ flow: Flow, _ stream: SimStream) {
+        guard !flow.isSpoilt, flow.sent.length > 0 || flow.received.length > 0 else { return }
+        flow.isSpoilt = true
         violate(
             .conservation, node: flow.link?.to,
             "stream #\(stream.serial) to \(stream.meant), \(flow.direction == 0 ? "forward" : "back"): \(flow.sent.length) bytes in, \(flow.received.length) out, or others")

@@ -135,7 +135,16 @@ extension World {
             process.end(nil, silently: true)
         }
         node.isUp = false
-        forStreams { if $0.touches(node) { $0.wayBroke() } }
+        forStreams { stream in
+            guard stream.touches(node) else { return }
+            // What its kernel still did for closed connections ends, too.
+            for end in [stream.client, stream.server] {
+                guard let end, end.process.node === node else { continue }
+                end.isOrphan = false
+                end.isLingering = false
+            }
+            stream.wayBroke()
+        }
     }
 
     private func restartNode(_ node: Node) {

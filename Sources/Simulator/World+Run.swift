@@ -73,7 +73,7 @@ extension World {
         case .timer: timers[Int(event.target)].generation == event.generation
         case .datagram, .processStart: true
         case .fault: event.generation == planGeneration
-        case .connectTimeout, .synRetry, .giveUpClient, .giveUpServer:
+        case .connectTimeout, .synRetry, .giveUpClient, .giveUpServer, .flushClient, .flushServer:
             streams[Int(event.target)].generation == event.generation && streams[Int(event.target)].stream.unsafelyUnwrapped.isLive(event.kind)
         default: streams[Int(event.target)].generation == event.generation
         }

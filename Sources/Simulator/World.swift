@@ -19,6 +19,8 @@ public final class World {
     public internal(set) var eventsRun: UInt64 = 0
     /// Gets each log line: process, level, target, message.
     public var onLog: ((SimProcess, Log.Level, String, String) -> Void)?
+    /// Told of each life's end, as a kubelet is; it may call `start`.
+    public var onProcessEnd: ((SimProcess) -> Void)?
     /// Bytes that must never cross from node to node in the clear (keys, tokens). At least four bytes each.
     public internal(set) var secretsDeclared: [[UInt8]] = []
     public internal(set) var violations: [Violation] = []
@@ -73,7 +75,15 @@ public final class World {
         SecretStream.install()
     }
 
-    deinit { wallCell.deallocate() }
+    deinit {
+        // Connections and processes may be held by others and point here.
+        for slot in streams {
+            slot.stream?.client.stream = nil
+            slot.stream?.server?.stream = nil
+        }
+        for node in nodes { node.processes = [] }
+        wallCell.deallocate()
+    }
 
     // MARK: Population
 
@@ -130,7 +140,7 @@ public final class World {
     func link(_ from: Node, _ to: Node) -> Link {
         let key = UInt64(from.index) << 32 | UInt64(to.index)
         if let link = linkIndex[key] { return link }
-        let link = Link(from: from, to: to, options: from === to ? options.loopback : options.link, random: root.fork("link/\(from.name)/\(to.name)"))
+        let link = Link(from: from, to: to, options: from === to ? options.loopback : options.link, random: root.fork("link/\(from.name)/\(to.name)"), draws: trace.drawCell)
         links.append(link)
         linkIndex[key] = link
         return link

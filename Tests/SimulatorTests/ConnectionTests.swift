@@ -144,16 +144,78 @@ import Testing
         #expect(acceptor.accepted[0].text == "tail" && acceptor.accepted[0].isFinished)
     }
 
-    @Test func `answers data for a closed end with a reset`() {
-        let acceptor = Acceptor { recorder, _ in recorder.onReceived = { connection, _ in connection.close() } }
+    @Test func `throws away what comes for a closed end, for two seconds, and then answers with a reset`() {
+        let acceptor = Acceptor { recorder, _ in recorder.onReceived = { connection, _ in
+            connection.send("last words")
+            connection.close()
+        } }
         let duo = Duo(acceptor)
         let (connection, heard) = duo.connect()
         connection.send("one")
         duo.world.run(for: .seconds(1))
-        #expect(heard.isFinished && !heard.isClosed)
+        #expect(heard.isFinished && !heard.isClosed && heard.text == "last words")
         connection.send("two")
+        duo.world.run(for: .milliseconds(500))
+        #expect(!heard.isClosed && acceptor.accepted[0].text == "one")
+        duo.world.run(for: .seconds(1))
+        connection.send("three")
         duo.world.run(for: .seconds(1))
         #expect(heard.failure?.reason == .connectionReset)
+    }
+
+    @Test func `throws away no more than a megabyte for a closed end`() {
+        let acceptor = Acceptor { _, connection in connection.close() }
+        let duo = Duo(acceptor)
+        let (connection, heard) = duo.connect()
+        connection.send(pattern(2_000_000))
+        duo.world.run(for: .seconds(1))
+        #expect(heard.failure?.reason == .connectionReset)
+    }
+
+    @Test func `closed before it stood still sends what was queued`() {
+        let duo = Duo()
+        let (connection, heard) = duo.connect()
+        connection.send("letter")
+        connection.close()
+        connection.send("ignored")
+        duo.world.runUntilIdle(limit: .seconds(10))
+        #expect(duo.acceptor.accepted[0].text == "letter" && duo.acceptor.accepted[0].isClosed && !heard.isConnected && !heard.isClosed)
+        #expect(duo.finish().passes)
+    }
+
+    @Test func `closed with much to send goes on as long as its peer reads, and no longer`() {
+        let acceptor = Acceptor { _, connection in connection.isReadingPaused = true }
+        let duo = Duo(acceptor, options: options { $0.receiveWindowBytes = 1000; $0.sendBufferBytes = 1000 })
+        let (slow, _) = duo.connect()
+        let (stuck, _) = duo.connect()
+        duo.world.run(for: .seconds(1))
+        for connection in [slow, stuck] {
+            connection.send(pattern(10_000))
+            connection.close()
+        }
+        let reader = acceptor.accepted.first { $0.connection!.remoteAddress == slow.localAddress }!
+        let other = acceptor.accepted.first { $0.connection!.remoteAddress == stuck.localAddress }!
+        for _ in 0..<20 {
+            duo.world.run(for: .seconds(30))
+            reader.connection!.isReadingPaused = false
+            duo.world.run(for: .microseconds(1000))
+            reader.connection!.isReadingPaused = true
+        }
+        #expect(reader.bytes == pattern(10_000) && reader.failure == nil)
+        #expect(other.bytes.isEmpty && other.failure?.reason == .connectionReset)
+    }
+
+    @Test func `of a process that dies ends early for its peer, without an error`() {
+        let duo = Duo(Acceptor { _, connection in connection.isReadingPaused = true }, options: options { $0.receiveWindowBytes = 1000; $0.sendBufferBytes = 3000 })
+        let (connection, _) = duo.connect()
+        duo.world.run(for: .seconds(1))
+        connection.send(pattern(10_000))
+        duo.world.crash(duo.client)
+        let far = duo.acceptor.accepted[0]
+        far.connection!.isReadingPaused = false
+        duo.world.run(for: .seconds(1))
+        #expect(far.bytes == Array(pattern(10_000).prefix(3000)) && far.isFinished && far.failure == nil)
+        #expect(duo.world.violations.isEmpty)
     }
 
     @Test func `is given up by the caller without a trace at the listener's owner`() {

@@ -129,7 +129,7 @@ import Testing
         let duo = Duo()
         let (_, near, _) = standing(duo, ConnectOptions(keepAlive: .seconds(10)))
         duo.world.crash(duo.server.node)
-        duo.world.run(for: .seconds(99))
+        duo.world.run(for: .seconds(684))
         #expect(!near.isClosed)
         duo.world.run(for: .seconds(2))
         #expect(near.failure?.reason == .timedOut)
