@@ -17,6 +17,38 @@ public struct HTTPLimits: Sendable {
     /// Chunk extensions of one HTTP/1 body, all chunks together. Unit: bytes. When more: 400 and the connection closes (client side: the
     /// response fails). Source: hyper's limit is 16 KiB; they are read and dropped.
     public var chunkExtensionBytesMax = 16 * 1024
+    /// The compressed bytes of one header block on HTTP/2, HEADERS and CONTINUATION together (or `maxHeaderListBytes` if that is more).
+    /// Unit: bytes. When more: GOAWAY ENHANCE_YOUR_CALM. A list that only exceeds `maxHeaderListBytes` ends its stream: 431 on the server side.
+    /// Source: the CONTINUATION flood (VU#421644); nghttp2 and Envoy take 64 KiB.
+    public var headerBlockBytesMax = 256 * 1024
+    /// CONTINUATION frames behind one HEADERS. Unit: frames. When more: GOAWAY ENHANCE_YOUR_CALM. Source: VU#421644; nghttp2 takes 8,
+    /// which a list of 256 KiB in frames of 16 KiB needs twice over.
+    public var continuationsMax = 64
+    /// Body bytes of one HTTP/2 stream that wait for the peer's windows. Unit: bytes. When more: `sendData` is refused. Owners stop
+    /// far below, by `bytesQueued`; this only bounds what a component may hand over whole (a list of every pod of a large cluster).
+    public var streamQueueBytesMax = 64 * 1024 * 1024
+    /// Streams of the peer that may be open on HTTP/2 when `maxConcurrentStreams` announces none. Unit: streams. When more:
+    /// RST_STREAM REFUSED_STREAM. Source: ours; hyper and Envoy announce 200 and 2^31-1.
+    public var streamsMax = 10_000
+    /// Streams that a client opens before the server's SETTINGS have come. Unit: streams. When more: `sendRequest` is refused.
+    /// Source: h2's initial_max_send_streams, and the least that RFC 9113 section 6.5.2 recommends to announce.
+    public var streamsBeforeSettingsMax = 100
+    /// Streams that the peer makes end early: its own RST_STREAM (CVE-2023-44487), those that its faults make us send (CVE-2025-8671), and
+    /// refused ones. Unit: streams at once, and streams a second that come back. When more: GOAWAY ENHANCE_YOUR_CALM.
+    /// Source: nghttp2's stream reset rate limit of 1000 and 33.
+    public var resetsBurst = 1000
+    public var resetsPerSecond = 33
+    /// Frames that carry nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, unknown types, empty DATA and CONTINUATION, and late frames on streams
+    /// that are over. Unit: frames at once, and frames a second that come back; each stream opened and each DATA frame sent or received
+    /// gives back `controlFramesPerWork`. When more: GOAWAY ENHANCE_YOUR_CALM. Source: CVE-2019-9512, -9515, -9518; Envoy queues 1000 answers.
+    public var controlFramesBurst = 1000
+    public var controlFramesPerSecond = 100
+    public var controlFramesPerWork = 4
+    /// Streams that ended lately and are remembered, so that frames that crossed our RST_STREAM are told from broken ones.
+    /// Unit: streams. When full: the oldest is forgotten, and a frame on it is answered with RST_STREAM STREAM_CLOSED. Source: ours.
+    public var closedStreamsMax = 256
+    /// How long a drain waits for the answer to the PING behind its first GOAWAY. When over: the final GOAWAY is sent. Source: ours.
+    public var drainPingTimeout = Interval.seconds(1)
 
     public init() {}
 }

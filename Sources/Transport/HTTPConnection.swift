@@ -111,7 +111,12 @@ public final class HTTPConnection: ConnectionHandler {
         guard state == .open || state == .connecting else { return }
         state = .draining
         if isTunnel { return }
-        if isHTTP2 { http2!.shutdown() } else { http1!.shutdown() }
+        if isHTTP2 {
+            http2!.shutdown(now: host.now)
+            updateTimer()
+        } else {
+            http1!.shutdown()
+        }
         markDirty()
         closeIfDrained()
     }
@@ -295,7 +300,10 @@ public final class HTTPConnection: ConnectionHandler {
                 fail(error)
             }
         }
-        if isHTTP2 { updateTimer() }
+        if isHTTP2, state != .closed {
+            updateTimer()
+            closeIfDrained()
+        }
         markDirty()
     }
 
@@ -416,6 +424,8 @@ public final class HTTPConnection: ConnectionHandler {
 
     private func closeIfDrained() {
         guard state == .draining, streamCount == 0, !isTunnel, !closesAfterFlush else { return }
+        // A server waits until the peer knows which streams were looked at.
+        if isHTTP2, isServer, !http2!.isDrained { return }
         closesAfterFlush = true
         markDirty()
     }

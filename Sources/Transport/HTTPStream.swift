@@ -88,12 +88,3 @@ public final class HTTPStream {
         return writable
     }
 }
-
-/// HTTP/2 error codes used here. Source: RFC 9113 section 7.
-public enum HTTP2ErrorCode {
-    public static let noError: UInt32 = 0
-    public static let protocolError: UInt32 = 1
-    public static let internalError: UInt32 = 2
-    public static let refusedStream: UInt32 = 7
-    public static let cancel: UInt32 = 8
-}
