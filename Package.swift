@@ -63,6 +63,7 @@ let package = Package(
         // Floor 3
         .target(name: "Proxy", dependencies: ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", deque, collections, protobuf], swiftSettings: hot),
         .target(name: "Manifests", dependencies: ["Base", "Documents", "Kube"], swiftSettings: strict),
+        .target(name: "APIServer", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", collections, deque], swiftSettings: strict),
         .target(name: "ControlPlane", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests", collections, protobuf], swiftSettings: strict),
         .target(name: "Commands", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests"], swiftSettings: strict),
 
@@ -71,9 +72,9 @@ let package = Package(
         .target(name: "Simulator", dependencies: ["Base", "Platform", "DNS", "CDeterminism", deque], swiftSettings: hot),
 
         // Floor 5
-        .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", collections], swiftSettings: strict),
+        .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Simulator", collections], swiftSettings: strict),
         .target(name: "Rehearsal", dependencies: ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture", collections], swiftSettings: strict),
-        .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "Linux", "Simulator", "Capture", "CLinux"], swiftSettings: strict),
+        .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "APIServer", "Linux", "Simulator", "Capture", "CLinux"], swiftSettings: strict),
         .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Kube", "Proxy", "ControlPlane", "Simulator", "Scenario"], path: "Simulations", swiftSettings: strict),
 
         // Executables: the only places where a component meets a binding.
@@ -87,8 +88,9 @@ let package = Package(
             ("GRPC", ["Base", "HTTP"]), ("MeshAPI", ["Base"]), ("Capture", ["Base", "HTTP"]), ("Platform", ["Base"]),
             ("Transport", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "Simulator"]),
             ("Kube", ["Base", "Documents", "Platform", "HTTP", "Transport", "Simulator"]),
-            ("Proxy", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Simulator"]),
+            ("Proxy", ["Base", "Platform", "HTTP", "TLS", "MeshAPI", "Transport", "Simulator"]),
             ("Manifests", ["Base", "Documents", "Kube"]),
+            ("APIServer", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Simulator", "Linux"]),
             ("ControlPlane", ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Simulator"]),
             ("Linux", ["Base", "Platform", "CLinux"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
             ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture"]),
