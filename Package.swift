@@ -81,7 +81,7 @@ let package = Package(
         .executableTarget(name: "weft", dependencies: ["Base", "Documents", "Platform", "Commands", "Linux", "Kube", "Manifests", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster", "CDeterminism", arguments], swiftSettings: strict),
         .executableTarget(name: "weft-proxy", dependencies: ["Base", "Platform", "Proxy", "Linux"], swiftSettings: hot),
         .executableTarget(name: "weft-controller", dependencies: ["Base", "Platform", "ControlPlane", "Linux", arguments], swiftSettings: strict),
-        .executableTarget(name: "weft-init", dependencies: ["Base", "Platform", "Linux", arguments], swiftSettings: strict),
+        .executableTarget(name: "weft-init", dependencies: ["Base", "Platform", "Linux"], swiftSettings: strict),
     ]
         + [
             ("Base", []), ("Documents", ["Base"]), ("HTTP", ["Base"]), ("TLS", ["Base", "CDeterminism"]), ("DNS", ["Base"]),

@@ -11,9 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,6 +57,16 @@ int clinux_is_executable(const char *path) {
 }
 
 int clinux_pipe(int ends[2]) { return result(pipe2(ends, O_CLOEXEC)); }
+
+int clinux_memory_file(void) { return result(memfd_create("weft", MFD_CLOEXEC)); }
+int clinux_open_write(const char *path) { return result(open(path, O_WRONLY | O_CLOEXEC)); }
+
+long clinux_read_at(int fd, void *bytes, size_t count, int64_t offset) {
+    ssize_t n;
+    do n = pread(fd, bytes, count, offset);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
 
 int clinux_set_nonblocking(int fd) {
     int flags = fcntl(fd, F_GETFL);
@@ -99,7 +112,7 @@ struct failure {
     int32_t step;
 };
 
-static const char *const steps[] = {"namespace", "group", "user", "redirection", "exec", "parent"};
+static const char *const steps[] = {"namespace", "group", "user", "redirection", "exec", "parent", "resolver"};
 
 static void fail(int report, int step) {
     struct failure failure = {errno, step};
@@ -116,6 +129,9 @@ static void become(const struct clinux_spawn_request *r, int report, pid_t paren
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (r->own_group) setpgid(0, 0);
     if (r->network_namespace != NULL && clinux_enter_network_namespace(r->network_namespace) < 0) fail(report, 0);
+    if (r->resolver_file != NULL
+        && (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount(r->resolver_file, "/etc/resolv.conf", NULL, MS_BIND, NULL) < 0))
+        fail(report, 6);
     if (r->group >= 0 && (setgroups(0, NULL) < 0 || setgid((gid_t)r->group) < 0)) fail(report, 1);
     if (r->user >= 0 && setuid((uid_t)r->user) < 0) fail(report, 2);
     // After setuid, which clears it.
@@ -181,6 +197,14 @@ int clinux_reap(int pid, int wait, int *status) {
     if (got == 0) return 0;
     *status = WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
     return 1;
+}
+
+int clinux_process_descriptor(int pid) {
+#ifdef SYS_pidfd_open
+    return result((int)syscall(SYS_pidfd_open, pid, 0));
+#else
+    return -ENOSYS;
+#endif
 }
 
 int clinux_signal(int pid, int number) { return result(kill(pid, number)); }

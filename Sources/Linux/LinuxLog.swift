@@ -152,34 +152,53 @@ private final class LinuxLogWriter {
         line.append("\",\"level\":\"")
         line.append(level.word)
         line.append("\",\"fields\":{\"message\":")
-        quoted(message)
+        line.append(quoted: message)
         line.append("},\"target\":")
-        quoted(target)
+        line.append(quoted: target)
         line.append(",\"threadId\":\"ThreadId(")
         line.append(string: thread)
         line.append(")\"}\n")
     }
+}
 
-    private func quoted(_ text: String) {
-        line.append(0x22)
+extension ByteBuffer {
+    /// A JSON string with its quotation marks.
+    mutating func append(quoted text: String) {
+        append(0x22)
         for byte in text.utf8 {
             switch byte {
-            case 0x22: line.append("\\\"")
-            case 0x5c: line.append("\\\\")
-            case 0x0a: line.append("\\n")
-            case 0x0d: line.append("\\r")
-            case 0x09: line.append("\\t")
+            case 0x22: append("\\\"")
+            case 0x5c: append("\\\\")
+            case 0x0a: append("\\n")
+            case 0x0d: append("\\r")
+            case 0x09: append("\\t")
             case 0..<0x20:
-                line.append("\\u00")
-                line.append(Self.hex[Int(byte >> 4)])
-                line.append(Self.hex[Int(byte & 15)])
-            default: line.append(byte)
+                append("\\u00")
+                append(hexDigits[Int(byte >> 4)])
+                append(hexDigits[Int(byte & 15)])
+            default: append(byte)
             }
         }
-        line.append(0x22)
+        append(0x22)
     }
+}
 
-    private static let hex = [UInt8]("0123456789abcdef")
+private let hexDigits = [UInt8]("0123456789abcdef")
+
+extension Log {
+    /// Lines as Linkerd's Go programs write them (logrus), to stderr unless told otherwise.
+    public static func logrus(_ level: Level, json: Bool, descriptor: Int32 = 2) -> Log {
+        Log(control: Control(level: level)) { level, _, message in
+            let time = WallTime(nanoseconds: clinux_wall()).description
+            let word = level == .warn ? "warning" : level == .off ? "error" : "\(level)"
+            var line = ByteBuffer()
+            line.append(string: json ? "{\"level\":\"\(word)\",\"msg\":" : "time=\"\(time)\" level=\(word) msg=")
+            line.append(quoted: message)
+            if json { line.append(string: ",\"time\":\"\(time)\"}") }
+            line.append(0x0a)
+            _ = line.withUnsafeBytes { clinux_write(descriptor, $0.baseAddress, $0.count) }
+        }
+    }
 }
 
 extension StringProtocol {

@@ -97,6 +97,11 @@ int clinux_rename(const char *from, const char *to);
 int clinux_unlink(const char *path);
 int clinux_is_executable(const char *path);
 int clinux_pipe(int ends[2]);
+// A file without a name, in memory, for what a child writes.
+int clinux_memory_file(void);
+long clinux_read_at(int fd, void *bytes, size_t count, int64_t offset);
+// Writes to an existing file in place, as sysctl files want it.
+int clinux_open_write(const char *path);
 int clinux_set_nonblocking(int fd);
 // Every name in a directory, handed to `each`; a negative result of `each` stops.
 int clinux_list(const char *path, int (*each)(void *context, const char *name), void *context);
@@ -111,6 +116,7 @@ struct clinux_spawn_request {
     const char *const *arguments;
     const char *const *environment;
     const char *network_namespace; // path to enter before exec, or NULL
+    const char *resolver_file;     // seen as /etc/resolv.conf, or NULL
     int32_t user;                  // -1: unchanged
     int32_t group;                 // -1: unchanged
     int32_t input;                 // descriptors for 0, 1 and 2; -1: /dev/null
@@ -124,6 +130,8 @@ int clinux_spawn(const struct clinux_spawn_request *request, const char **step);
 // 0: still running. 1: ended, with exit status, or 128 + signal, in `status`.
 int clinux_reap(int pid, int wait, int *status);
 int clinux_signal(int pid, int signal);
+// A descriptor that becomes readable when the process ends.
+int clinux_process_descriptor(int pid);
 // Becomes a member of the namespace at `path` with the calling thread only.
 int clinux_enter_network_namespace(const char *path);
 
