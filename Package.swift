@@ -88,7 +88,7 @@ let package = Package(
             ("GRPC", ["Base", "HTTP"]), ("MeshAPI", ["Base"]), ("Capture", ["Base", "HTTP"]), ("Platform", ["Base"]),
             ("Transport", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "Simulator"]),
             ("Kube", ["Base", "Documents", "Platform", "HTTP", "Transport", "Simulator"]),
-            ("Proxy", ["Base", "Platform", "HTTP", "TLS", "MeshAPI", "Transport", "Simulator"]),
+            ("Proxy", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Simulator"]),
             ("Manifests", ["Base", "Documents", "Kube"]),
             ("APIServer", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Simulator", "Linux"]),
             ("ControlPlane", ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Simulator"]),

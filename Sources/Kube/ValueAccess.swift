@@ -21,7 +21,7 @@ extension Value {
         return entries
     }
 
-    func member(_ path: ArraySlice<String>) -> Value? {
+    public func member(_ path: ArraySlice<String>) -> Value? {
         guard let key = path.first else { return self }
         guard case .object(let object) = self else { return nil }
         return object[key]?.member(path.dropFirst())
@@ -30,7 +30,7 @@ extension Value {
     /// Sets the member at a path, making objects on the way; nil removes it. A non-object on the way is replaced.
     public mutating func put(_ value: Value?, at path: String...) { put(value, at: path[...]) }
 
-    mutating func put(_ value: Value?, at path: ArraySlice<String>) {
+    public mutating func put(_ value: Value?, at path: ArraySlice<String>) {
         guard let key = path.first else {
             self = value ?? .null
             return
@@ -40,7 +40,7 @@ extension Value {
             object[key] = value
         } else if let value {
             var child = object[key] ?? .object(Object())
-            object[key] = nil as Value?
+            object[key] = .null  // keeps the member in its place, and the child unshared
             child.put(value, at: path.dropFirst())
             object[key] = child
         } else if var child = object[key] {

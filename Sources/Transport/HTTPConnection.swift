@@ -157,7 +157,7 @@ public final class HTTPConnection: ConnectionHandler {
 
     func acknowledge(_ stream: HTTPStream, _ bytes: Int) {
         if isHTTP2 {
-            http2!.acknowledge(stream.id, bytes: bytes)
+            http2?.acknowledge(stream.id, bytes: bytes)
             markDirty()
         } else {
             unacknowledgedBytes -= bytes
@@ -371,6 +371,7 @@ public final class HTTPConnection: ConnectionHandler {
     private func forget(_ stream: HTTPStream) {
         stream.connection = nil
         if isHTTP2 {
+            stream.formerConnection = self
             streams[stream.id.rawValue] = nil
         } else if current === stream {
             current = nil
@@ -411,6 +412,8 @@ public final class HTTPConnection: ConnectionHandler {
             batch.output.withBytes { connection.send($0) }
             batch.output.removeAll()
         }
+        // A stream that opened may have started the keep-alive watch.
+        if isHTTP2, state != .closed { updateTimer() }
         if closesAfterFlush {
             connection.close()
             end(nil, tellBelow: false)

@@ -51,6 +51,8 @@ public final class HTTPStream {
     public let id: HTTPStreamID
     /// nil once the stream is over.
     public internal(set) var connection: HTTPConnection?
+    /// HTTP/2: whose window the bytes of a stream that is over still hold.
+    var formerConnection: HTTPConnection?
     public var handler: (any HTTPStreamHandler)?
     /// Bytes of a tunnel (CONNECT, Upgrade) rather than of a message body flow in both directions.
     public internal(set) var isTunnel = false
@@ -74,8 +76,8 @@ public final class HTTPStream {
     /// Ends our side with trailers.
     public func send(trailers: Headers) { connection?.send(self, trailers: trailers) }
 
-    /// Received bytes have moved on: the peer may send as many more.
-    public func acknowledge(_ bytes: Int) { if bytes > 0 { connection?.acknowledge(self, bytes) } }
+    /// Received bytes have moved on: the peer may send as many more. Also after the stream's end, for the connection's sake.
+    public func acknowledge(_ bytes: Int) { if bytes > 0 { (connection ?? formerConnection)?.acknowledge(self, bytes) } }
 
     /// Ends the stream abnormally. `code` is an HTTP/2 error code; an HTTP/1 connection closes. No more handler calls.
     public func reset(code: UInt32) { connection?.reset(self, code: code) }
