@@ -211,7 +211,10 @@ final class SimStream {
         guard let head = flow.segments.first, let link = flow.link, !flow.isStalled, !flow.isHeld else { return }
         let now = world.now.nanoseconds
         if head.arrival > now { return flow.scheduleHead() }
-        if link.isCut || !link.to.isUp { return flow.stall() }
+        if link.isCut || !link.to.isUp {
+            flow.stall()
+            return freeIfOver()
+        }
         if link.cloggedUntil.nanoseconds > now {
             flow.segments[0].arrival = link.cloggedUntil.nanoseconds
             return flow.scheduleHead()
@@ -295,6 +298,8 @@ final class SimStream {
 
     /// Frees the slot once nobody is interested any more.
     func freeIfOver() {
+        // A half-open server side whose client is gone and whose third packet will not come is a kernel's to forget.
+        if let server, server.state == .connecting, client.state == .gone, !client.isOrphan, forward.segments.isEmpty || forward.isStalled { server.state = .gone }
         guard client.state == .gone, server?.state ?? .gone == .gone, world.streams[Int(slot)].generation == generation else { return }
         if let listener, !isAccepted { listener.pending -= 1 }
         listener = nil
