@@ -76,6 +76,10 @@ public protocol Connection: AnyObject {
     var isReadingPaused: Bool { get set }
 }
 
+extension Connection {
+    public func send(_ bytes: [UInt8]) { send(bytes.span.bytes) }
+}
+
 public protocol ConnectionHandler: AnyObject {
     /// A connection begun by `connect` stands. Not called for accepted ones.
     func connected(_ connection: any Connection)

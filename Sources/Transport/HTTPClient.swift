@@ -70,7 +70,8 @@ public final class HTTPClient: HTTPConnectionOwner {
         isClosed = true
         idle.removeAll()
         if let sweepTimer { batch.host.cancel(sweepTimer) }
-        for connection in connections { connection.drain() }
+        // Nobody waits for anything on an idle one: it needs no farewell.
+        for connection in connections { if connection.streamCount == 0 { connection.close() } else { connection.drain() } }
     }
 
     /// Ends everything now.

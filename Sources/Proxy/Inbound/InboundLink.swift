@@ -205,7 +205,7 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
         }
         relayAuthorization = authorization
         server.countTCP("allow", "The total number of TCP connections that were authorized", self)
-        port.relays.insert(self)
+        port.relayBegan(self)
         let connector = port.connector(target)
         relay = ByteRelay(caller: connection, buffered: buffered, observer: self) { connector.connect($0) }
     }
@@ -241,7 +241,7 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
         isEnded = true
         if let handshakeTimer { host.cancel(handshakeTimer) }
         handshakeTimer = nil
-        port?.relays.remove(self)
+        if relay != nil { port?.relayEnded(self) }
         connection = nil
         http = nil
         relay = nil

@@ -19,7 +19,7 @@ final class InboundPort {
     /// One for each address and version of the application; few.
     private var clients: [(address: SocketAddress, client: HTTPClient)] = []
     /// Opaque connections that a change of policy may end.
-    let relays = LinkTable<InboundLink>()
+    private var relays: [InboundLink] = []
     /// Changes with every change of the policy, so that what was decided under an older one is decided again.
     private(set) var generation: UInt64 = 0
 
@@ -59,6 +59,9 @@ final class InboundPort {
         [("target_addr", "\(address)"), ("target_ip", "\(address.ip)"), ("target_port", "\(address.port)")]
     }
 
+    func relayBegan(_ link: InboundLink) { relays.append(link) }
+    func relayEnded(_ link: InboundLink) { relays.removeAll { $0 === link } }
+
     var serverLabels: [(String, String)] {
         [("srv_group", policy.server.group), ("srv_kind", policy.server.kind), ("srv_name", policy.server.name), ("srv_port", "\(port)")]
     }
@@ -75,6 +78,6 @@ final class InboundPort {
         policy = new
         table = RouteTable(new.routes.map { ($0.hosts, $0.rules.map(\.matches)) })
         rules = new.routes.map { $0.rules.map(\.filters) }
-        for link in relays.links where !link.isStillAllowed() { link.terminate() }
+        for link in relays where !link.isStillAllowed() { link.terminate() }
     }
 }
