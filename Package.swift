@@ -91,7 +91,7 @@ let package = Package(
             ("Proxy", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Simulator"]),
             ("Manifests", ["Base", "Documents", "Kube"]),
             ("APIServer", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Simulator", "Linux"]),
-            ("ControlPlane", ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Simulator"]),
+            ("ControlPlane", ["Base", "CDeterminism", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "APIServer", "Simulator"]),
             ("Linux", ["Base", "Platform", "CLinux"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
             ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture"]),
             ("Commands", ["Base", "Documents", "Manifests"]), ("Tidy", []), ("EndToEnd", ["Base", "Documents"]),

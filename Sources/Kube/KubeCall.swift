@@ -9,7 +9,7 @@ import Transport
 public final class KubeCall: HTTPStreamHandler {
     private enum Consumer {
         case whole((Result<KubeResponse, KubeError>) -> Void)
-        case streamed(onBytes: (RawSpan) -> Void, onEnd: (KubeError?) -> Void)
+        case streamed(onOpen: () -> Void, onBytes: (RawSpan) -> Void, onEnd: (KubeError?) -> Void)
         case over
     }
 
@@ -34,10 +34,10 @@ public final class KubeCall: HTTPStreamHandler {
         arm()
     }
 
-    init(client: KubeClient, request: KubeRequest, onBytes: @escaping (RawSpan) -> Void, onEnd: @escaping (KubeError?) -> Void) {
+    init(client: KubeClient, request: KubeRequest, onOpen: @escaping () -> Void, onBytes: @escaping (RawSpan) -> Void, onEnd: @escaping (KubeError?) -> Void) {
         self.client = client
         self.request = request
-        consumer = .streamed(onBytes: onBytes, onEnd: onEnd)
+        consumer = .streamed(onOpen: onOpen, onBytes: onBytes, onEnd: onEnd)
         mayRetry = false
         arm()
     }
@@ -63,7 +63,7 @@ public final class KubeCall: HTTPStreamHandler {
         release()
         switch last {
         case .whole(let answer): answer(.failure(error))
-        case .streamed(_, let onEnd): onEnd(error)
+        case .streamed(_, _, let onEnd): onEnd(error)
         case .over: break
         }
     }
@@ -96,7 +96,10 @@ public final class KubeCall: HTTPStreamHandler {
     public func response(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
         guard !head.isInformational else { return }
         self.head = head
-        if case .streamed = consumer, head.status < 300 { disarm() }
+        if case .streamed(let onOpen, _, _) = consumer, head.status < 300 {
+            disarm()
+            onOpen()
+        }
         if endStream { complete() }
     }
 
@@ -104,7 +107,7 @@ public final class KubeCall: HTTPStreamHandler {
         stream.acknowledge(bytes.byteCount)
         switch consumer {
         case .over: return
-        case .streamed(let onBytes, _) where (head?.status ?? 500) < 300: if bytes.byteCount > 0 { onBytes(bytes) }
+        case .streamed(_, let onBytes, _) where (head?.status ?? 500) < 300: if bytes.byteCount > 0 { onBytes(bytes) }
         case .whole, .streamed:
             if body.count + bytes.byteCount > client.limits.responseBytesMax {
                 fail(.malformed("the answer is longer than \(client.limits.responseBytesMax) bytes"))
@@ -136,7 +139,7 @@ public final class KubeCall: HTTPStreamHandler {
         release()
         switch last {
         case .whole(let answer): answer(.success(response))
-        case .streamed(_, let onEnd): onEnd(nil)
+        case .streamed(_, _, let onEnd): onEnd(nil)
         case .over: break
         }
     }

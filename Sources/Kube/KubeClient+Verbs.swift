@@ -92,7 +92,7 @@ extension KubeClient {
         let query = selection(labels, fields) + [("watch", "1"), ("allowWatchBookmarks", "true"), ("resourceVersion", resourceVersion), ("timeoutSeconds", String(timeoutSeconds))]
         let decoder = WatchDecoder(resource: resource, limits: limits)
         let link = CallLink()
-        link.call = stream(KubeRequest(.get, resource.path(namespace: namespace), query: query)) { bytes in
+        link.call = stream(KubeRequest(.get, resource.path(namespace: namespace), query: query), onOpen: onHeard) { bytes in
             onHeard()
             decoder.receive(bytes)
             do throws(KubeError) {

@@ -79,10 +79,11 @@ public final class KubeClient {
         return call
     }
 
-    /// Sends a request whose answer has no bound in time: bytes are told as they come. `onEnd` comes once: nil as announced.
+    /// Sends a request whose answer has no bound in time: `onOpen` when it is granted, then bytes as they come, then `onEnd`
+    /// once: nil as announced.
     @discardableResult
-    public func stream(_ request: KubeRequest, onBytes: @escaping (RawSpan) -> Void, onEnd: @escaping (KubeError?) -> Void) -> KubeCall {
-        let call = KubeCall(client: self, request: request, onBytes: onBytes, onEnd: onEnd)
+    public func stream(_ request: KubeRequest, onOpen: @escaping () -> Void, onBytes: @escaping (RawSpan) -> Void, onEnd: @escaping (KubeError?) -> Void) -> KubeCall {
+        let call = KubeCall(client: self, request: request, onOpen: onOpen, onBytes: onBytes, onEnd: onEnd)
         open(call)
         return call
     }

@@ -65,7 +65,7 @@ public struct KubeConfiguration: Sendable {
         } else {
             host = String(authority)
         }
-        if host.isEmpty || port == 0 { throw refusal }
+        if host.isEmpty || port == 0 || host.contains("[") || host.contains(":") && IPAddress(host) == nil { throw refusal }
     }
 
     public var authority: String { IPAddress(host).map { SocketAddress($0, port).description } ?? "\(host):\(port)" }

@@ -50,6 +50,11 @@ public final class HTTPConnection: ConnectionHandler {
     /// The streams of an HTTP/2 connection; look-up only.
     private var streams: [UInt32: HTTPStream] = [:]
     private var unacknowledgedBytes = 0
+    /// Body bytes given to the engine since the last flush: they are on their way, but the connection below does not know yet.
+    private var unflushedBytes = 0
+    /// A stream was told that it may not send.
+    private var hasBlocked = false
+    private var offersSoon = false
     private var isTunnel = false
     private var wantsPump = false
     private var timer: TimerID?
@@ -142,6 +147,7 @@ public final class HTTPConnection: ConnectionHandler {
         }
         do {
             if isHTTP2 { try http2!.sendData(stream.id, bytes, endStream: endStream) } else { try http1!.sendData(stream.id, bytes, endStream: endStream) }
+            unflushedBytes += bytes.byteCount
             markDirty()
             if endStream { endLocal(stream) }
         } catch { refused(stream, error) }
@@ -181,8 +187,10 @@ public final class HTTPConnection: ConnectionHandler {
     }
 
     func isWritable(_ stream: HTTPStream) -> Bool {
-        let below = connection?.bytesQueued ?? 0
-        return below + (isHTTP2 ? http2!.bytesQueued(stream.id) : 0) < limits.sendQueueBytesMax
+        let below = (connection?.bytesQueued ?? 0) + unflushedBytes
+        let isWritable = below + (isHTTP2 ? http2!.bytesQueued(stream.id) : 0) < limits.sendQueueBytesMax
+        if !isWritable { hasBlocked = true }
+        return isWritable
     }
 
     /// The engine forbids what a component asked for, because the peer has ended or reset the stream meanwhile.
@@ -241,7 +249,12 @@ public final class HTTPConnection: ConnectionHandler {
     }
 
     public func drained(_ connection: any Connection) {
+        offerAll()
+    }
+
+    private func offerAll() {
         batch.enter()
+        hasBlocked = false
         if isHTTP2 {
             for id in streams.keys.sorted() { // order: ascending stream id
                 if let stream = streams[id] { offer(stream) }
@@ -250,6 +263,16 @@ public final class HTTPConnection: ConnectionHandler {
             offer(current)
         }
         batch.leave()
+    }
+
+    /// What was blocked by bytes that left at once goes on in the next turn, so that others have theirs.
+    private func offerSoon() {
+        if offersSoon { return }
+        offersSoon = true
+        host.after(.zero) { [self] in
+            offersSoon = false
+            if state != .closed { offerAll() }
+        }
     }
 
     public func closed(_ connection: any Connection, _ failure: HostFailure?) {
@@ -414,6 +437,8 @@ public final class HTTPConnection: ConnectionHandler {
         }
         // A stream that opened may have started the keep-alive watch.
         if isHTTP2, state != .closed { updateTimer() }
+        unflushedBytes = 0
+        if hasBlocked, connection.bytesQueued < limits.sendQueueBytesMax { offerSoon() }
         if closesAfterFlush {
             connection.close()
             end(nil, tellBelow: false)

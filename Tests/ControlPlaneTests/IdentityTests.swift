@@ -29,6 +29,7 @@ private final class World {
     var wall = now
 
     init(issuer: Bool = true) throws {
+        bindRandomness()
         root = try CertificateAuthority.selfSignedRoot(name: "root.linkerd.cluster.local", validity: (now - .hours(1))...(now + .days(30)))
         var record: (IdentityEvent) -> Void = { _ in }
         var wall: () -> WallTime = { now }
@@ -164,6 +165,7 @@ private final class TableFiles: Files {
 
 @Suite struct IssuerFilesTests {
     @Test(arguments: IssuerScheme.allCases) func `both spellings of the secret are read`(_ scheme: IssuerScheme) throws {
+        bindRandomness()
         let root = try CertificateAuthority.selfSignedRoot(name: "root", validity: now...(now + .days(1)))
         let issuer = try root.issueIntermediate(name: "issuer", validity: now...(now + .days(1)))
         let files = TableFiles()

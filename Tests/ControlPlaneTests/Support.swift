@@ -1,6 +1,7 @@
 // A small cluster in the words of the tests, and what a stream has said.
 
 import Base
+import CDeterminism
 import ControlPlane
 import GRPC
 import MeshAPI
@@ -76,4 +77,13 @@ func destination(_ path: String, token: String = "") -> Mesh.Destination.GetDest
     request.path = path
     request.contextToken = token
     return request
+}
+
+/// OpenSSL draws from a seeded stream on this thread from here on. Simulated worlds replace its randomness for the whole process,
+/// and outside their turns an unbound draw fails.
+func bindRandomness(seed: UInt64 = 1) {
+    precondition(weft_rand_install() == 1)
+    let stream = UnsafeMutablePointer<Random>.allocate(capacity: 1)
+    stream.initialize(to: Random(seed: seed))
+    weft_rand_bind({ context, bytes, count in context!.assumingMemoryBound(to: Random.self).pointee.fill(UnsafeMutableRawBufferPointer(start: bytes, count: count)) }, stream)
 }
