@@ -126,8 +126,11 @@ public final class HTTPConnection: ConnectionHandler {
         closeIfDrained()
     }
 
-    /// Ends the connection now; streams fail.
-    public func close() { end(nil, tellBelow: true) }
+    /// Ends the connection now; streams fail. What was said before, a reset of a stream among it, still goes out.
+    public func close() {
+        if state == .open || state == .draining { sendOutput() }
+        end(nil, tellBelow: true)
+    }
 
     func respond(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
         do {
@@ -241,8 +244,9 @@ public final class HTTPConnection: ConnectionHandler {
         } else {
             if isHTTP2 { http2!.receiveEnd(now: host.now) } else { http1!.receiveEnd(now: host.now) }
             pump()
-            // Half-closed clients still get their answer; without an exchange there is nothing to wait for.
-            if streamCount == 0 || !isServer { closesAfterFlush = true }
+            // A half-closed HTTP/1 client still gets its answer. On HTTP/2 nobody is left to open windows and answer pings, and a
+            // silent stream would never find out that its client is gone.
+            if streamCount == 0 || !isServer || isHTTP2 { closesAfterFlush = true }
             markDirty()
         }
         batch.leave()
@@ -430,14 +434,9 @@ public final class HTTPConnection: ConnectionHandler {
     func flush() {
         isMarked = false
         guard let connection, state != .connecting, state != .closed else { return }
-        if isHTTP2 { http2!.drainOutput(into: &batch.output) } else { http1!.drainOutput(into: &batch.output) }
-        if !batch.output.isEmpty {
-            batch.output.withBytes { connection.send($0) }
-            batch.output.removeAll()
-        }
+        sendOutput()
         // A stream that opened may have started the keep-alive watch.
         if isHTTP2, state != .closed { updateTimer() }
-        unflushedBytes = 0
         if hasBlocked, connection.bytesQueued < limits.sendQueueBytesMax { offerSoon() }
         if closesAfterFlush {
             connection.close()
@@ -448,6 +447,16 @@ public final class HTTPConnection: ConnectionHandler {
             pump()
             updateReading()
         }
+    }
+
+    private func sendOutput() {
+        guard let connection else { return }
+        if isHTTP2 { http2!.drainOutput(into: &batch.output) } else { http1!.drainOutput(into: &batch.output) }
+        if !batch.output.isEmpty {
+            batch.output.withBytes { connection.send($0) }
+            batch.output.removeAll()
+        }
+        unflushedBytes = 0
     }
 
     private func closeIfDrained() {

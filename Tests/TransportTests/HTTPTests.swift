@@ -7,8 +7,7 @@ import Testing
 
 @testable import Transport
 
-/// Both, as soon as both engines stand.
-private let versions: [HTTPVersion] = [.http11]
+private let versions: [HTTPVersion] = [.http11, .http2]
 
 @Suite struct `HTTP over the network` {
     @Test(arguments: versions, [false, true])
@@ -54,6 +53,21 @@ private let versions: [HTTPVersion] = [.http11]
         net.asClient { exchange.stream?.acknowledge(exchange.body.count) }
         net.wait(.minutes(2)) { exchange.isOver }
         #expect(exchange.body.count == total && exchange.isComplete)
+    }
+
+    @Test func `many streams share one HTTP/2 connection, and one that stalls does not stop the others`() throws {
+        let net = Net()
+        let site = try Site(net)
+        let client = try site.client(.http2)
+        let stalled = try site.start(client, .get, "/hang")
+        let exchanges = try (0..<50).map { _ in try site.start(client, .get, "/large/10000") }
+        net.wait { exchanges.allSatisfy(\.isOver) }
+        #expect(exchanges.allSatisfy { $0.body.count == 10_000 } && client.connectionCount == 1 && !stalled.isOver)
+        net.asClient { stalled.stream?.reset(code: HTTP2ErrorCode.cancel) }
+        net.run(1)
+        guard case .reset(let error)? = site.app.failures.first else { return #expect(Bool(false), "the server hears of the reset") }
+        #expect(error.code == HTTP2ErrorCode.cancel)
+        #expect(try site.finish(client, .get, "/large/10").body.count == 10 && client.connectionCount == 1)
     }
 
     @Test func `HTTP/1 connections are used again, the warmest first, and close when idle for long`() throws {
