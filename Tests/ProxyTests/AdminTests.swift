@@ -1,0 +1,205 @@
+import Base
+import HTTP
+import MeshAPI
+import Platform
+import Simulator
+import TLS
+import Testing
+import Transport
+
+@testable import Proxy
+
+/// A pod with a proxy without a control plane, and a stranger elsewhere.
+private final class Pod {
+    let world: World
+    let pod: SimProcess
+    /// Another process of the pod, and one of another node.
+    let beside: SimProcess
+    let stranger: SimProcess
+    var proxy: Proxy!
+    let authority: MeshAuthority
+
+    init(_ changes: [String: String?] = [:], seed: UInt64 = 1) throws {
+        var options = WorldOptions(start: noon)
+        options.build = "test"
+        let world = World(seed: seed, options: options)
+        self.world = world
+        let node = world.addNode("pod", ip: IPAddress(10, 1, 0, 1))
+        pod = world.addProcess("proxy", on: node, userID: 2102, settings: Settings()) { _ in }
+        beside = world.addProcess("app", on: node, userID: 1, settings: Settings()) { _ in }
+        stranger = world.addProcess("scraper", on: world.addNode("elsewhere", ip: IPAddress(10, 1, 0, 2)), userID: 1, settings: Settings()) { _ in }
+        for process in [pod, beside, stranger] { process.start() }
+        world.run(for: .zero)
+        var made: MeshAuthority?
+        var failure: (any Error)?
+        pod.run { do { made = try MeshAuthority() } catch { failure = error } }
+        if let failure { throw failure }
+        authority = made!
+        pod.settings = environment(changes, anchors: authority.anchors.pem)
+        pod.run { [self] in
+            proxy = Proxy(host: pod)
+            proxy.start()
+        }
+        world.run(for: .milliseconds(10))
+    }
+
+    struct Answer: Equatable {
+        var status: UInt16
+        var body = ""
+        var headers = Headers()
+    }
+
+    /// Asks the admin port and waits for the whole answer; nil: there was none.
+    func ask(_ method: HTTPMethod, _ path: String, body: String = "", from process: SimProcess? = nil, version: HTTPVersion = .http11) -> Answer? {
+        let process = process ?? stranger
+        let reader = AnswerReader()
+        process.run {
+            let ip = process === stranger ? IPAddress(10, 1, 0, 1) : .loopback
+            let batch = FlushBatch(host: process)
+            let client = HTTPClient(version: version, connector: TCPConnector(host: process, address: SocketAddress(ip, 4191)), batch: batch)
+            process.keep(client)
+            var headers = Headers()
+            if !body.isEmpty { headers.add("content-length", String(body.utf8.count)) }
+            guard let stream = try? client.send(RequestHead(method: method, authority: "pod:4191", path: HTTPText(path), headers: headers), endStream: body.isEmpty, singleUse: true, handler: reader) else { return }
+            let bytes = Array(body.utf8)
+            if !bytes.isEmpty { stream.send(bytes.span.bytes, endStream: true) }
+        }
+        _ = world.run(until: { reader.isDone }, limit: .seconds(5), awaiting: "an answer of the admin port")
+        return reader.answer
+    }
+}
+
+private final class AnswerReader: HTTPStreamHandler {
+    var answer: Pod.Answer?
+    var isDone = false
+    private var bytes: [UInt8] = []
+
+    func response(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
+        answer = Pod.Answer(status: head.status, headers: head.headers)
+        isDone = endStream
+    }
+    func data(_ stream: HTTPStream, _ span: RawSpan, endStream: Bool) {
+        bytes += span.array()
+        stream.acknowledge(span.byteCount)
+        answer?.body = String(decoding: bytes, as: UTF8.self)
+        if endStream { isDone = true }
+    }
+    func trailers(_ stream: HTTPStream, _ trailers: Headers) { isDone = true }
+    func failed(_ stream: HTTPStream, _ failure: HTTPStreamFailure) { isDone = true }
+}
+
+@Suite struct `the admin port` {
+    @Test func `lives before it is ready`() throws {
+        let pod = try Pod()
+        let live = try #require(pod.ask(.get, "/live"))
+        #expect(live.status == 200 && live.body == "live\n")
+        let ready = try #require(pod.ask(.get, "/ready"))
+        #expect(ready.status == 503 && ready.body == "not ready\n")
+        #expect(pod.ask(.get, "/nothing")?.status == 404)
+        let head = try #require(pod.ask(.head, "/live"))
+        #expect(head.status == 200 && head.body.isEmpty)
+    }
+
+    @Test func `shows metrics that end in EOF`() throws {
+        let pod = try Pod()
+        let answer = try #require(pod.ask(.get, "/metrics"))
+        #expect(answer.status == 200 && answer.headers.first("content-type") == "text/plain")
+        #expect(answer.body.contains("proxy_build_info{") && answer.body.contains("process_start_time_seconds \(noon.seconds)\n") && answer.body.hasSuffix("# EOF\n"))
+        #expect(answer.body.contains("control_identity_cert_refreshes_total 0\n"))
+    }
+
+    @Test func `shows and changes the log level for its own pod only`() throws {
+        let pod = try Pod()
+        #expect(pod.ask(.get, "/proxy-log-level")?.status == 403 && pod.ask(.put, "/proxy-log-level", body: "trace")?.status == 403)
+        #expect(pod.ask(.get, "/proxy-log-level", from: pod.beside)?.body == "warn,linkerd=info\n")
+        #expect(pod.ask(.put, "/proxy-log-level", body: "warn,linkerd=debug\n", from: pod.beside)?.status == 204)
+        #expect(pod.pod.log.control.level == .debug && pod.ask(.get, "/proxy-log-level", from: pod.beside)?.body == "warn,linkerd=debug\n")
+        #expect(pod.ask(.put, "/proxy-log-level", body: "loud", from: pod.beside)?.status == 400 && pod.pod.log.control.level == .debug)
+        let other = try #require(pod.ask(.delete, "/proxy-log-level", from: pod.beside))
+        #expect(other.status == 405 && other.headers.first("allow") == "GET, PUT")
+        #expect(pod.ask(.put, "/proxy-log-level", body: String(repeating: "x", count: 9_000), from: pod.beside)?.status == 413)
+    }
+
+    @Test func `shows the environment, whole or by name`() throws {
+        let pod = try Pod()
+        let all = try #require(pod.ask(.get, "/env.json"))
+        #expect(all.status == 200 && all.headers.first("content-type") == "application/json" && all.body.contains("\"LINKERD2_PROXY_ADMIN_LISTEN_ADDR\":\"0.0.0.0:4191\""))
+        #expect(all.body.contains("\"LINKERD2_PROXY_POLICY_WORKLOAD\":\"{\\\"ns\\\":\\\"shop\\\",\\\"pod\\\":\\\"web-1\\\"}\\n\""))
+        #expect(pod.ask(.get, "/env.json?LINKERD2_PROXY_INBOUND_PORTS&NONE")?.body == "{\"LINKERD2_PROXY_INBOUND_PORTS\":\"8080\",\"NONE\":null}\n")
+        #expect(pod.ask(.post, "/env.json")?.status == 405)
+    }
+
+    @Test func `stops the proxy on demand of its own pod if that is enabled`() throws {
+        let off = try Pod()
+        #expect(off.ask(.get, "/shutdown", from: off.beside)?.status == 405 && off.ask(.post, "/shutdown", from: off.beside)?.status == 404 && off.pod.isRunning)
+        let pod = try Pod(["SHUTDOWN_ENDPOINT_ENABLED": "true"])
+        #expect(pod.ask(.post, "/shutdown")?.status == 403 && pod.pod.isRunning)
+        #expect(pod.ask(.post, "/shutdown", from: pod.beside)?.status == 200)
+        pod.world.run(for: .seconds(1))
+        #expect(pod.pod.state == .exited(0) && pod.proxy.isEnded, "\(pod.pod.state)")
+    }
+
+    @Test func `obeys the policy of its port`() throws {
+        let denied = try Pod(["INBOUND_DEFAULT_POLICY": "deny"])
+        #expect(denied.ask(.get, "/live")?.status == 404)
+        let meshedOnly = try Pod(["INBOUND_DEFAULT_POLICY": "all-authenticated"])
+        #expect(meshedOnly.ask(.get, "/metrics")?.status == 403)
+        #expect(meshedOnly.ask(.get, "/metrics", from: meshedOnly.beside)?.status == 200)
+    }
+
+    @Test func `says what the proxy knows`() throws {
+        let pod = try Pod()
+        #expect(pod.ask(.get, "/debug/state")?.status == 403)
+        let state = try #require(pod.ask(.get, "/debug/state", from: pod.beside))
+        #expect(state.status == 200 && state.body.contains("\"state\":\"waiting\"") && state.body.contains("\"port\":4191"))
+    }
+
+    @Test func `closes a connection that is no HTTP, and one with a foreign TLS name`() throws {
+        let pod = try Pod()
+        for bytes in [Array("no http at all\r\n\r\n".utf8), [0x16, 0x03, 0x01, 0x00, 0x05, 1, 0, 0, 1, 0]] {
+            let listener = ClosedListener()
+            pod.stranger.run {
+                let connection = pod.stranger.connect(to: SocketAddress(IPAddress(10, 1, 0, 1), 4191), options: ConnectOptions(), handler: listener)
+                connection.send(bytes.span.bytes)
+            }
+            pod.world.run(for: .seconds(15))
+            #expect(listener.isOver)
+        }
+        #expect(pod.ask(.get, "/live")?.status == 200)
+    }
+}
+
+private final class ClosedListener: ConnectionHandler {
+    var isOver = false
+    func received(_ bytes: RawSpan, on connection: any Connection) {}
+    func finished(_ connection: any Connection) {
+        isOver = true
+        connection.close()
+    }
+    func closed(_ connection: any Connection, _ failure: HostFailure?) { isOver = true }
+}
+
+@Suite struct `the life of a proxy` {
+    @Test func `waits for its identity and says so every 15 seconds`() throws {
+        let pod = try Pod()
+        pod.world.run(for: .seconds(46))
+        #expect(pod.pod.logLines.filter { $0.contains("Waiting for identity to be initialized...") }.count == 3)
+        #expect(pod.pod.logLines.contains { $0.contains("Inbound interface on 0.0.0.0:4143") } && pod.pod.logLines.contains { $0.contains("Local identity is \(MeshAuthority.name("web"))") })
+        #expect(!pod.proxy.isReady && pod.pod.isRunning)
+    }
+
+    @Test func `ends at once when asked to stop before it served`() throws {
+        let pod = try Pod()
+        pod.pod.stop()
+        pod.world.run(for: .seconds(1))
+        #expect(pod.pod.state == .exited(0))
+        let verdict = pod.world.finish()
+        #expect(verdict.passes, "\(verdict)")
+    }
+
+    @Test func `fails with 1 when an address is taken`() throws {
+        let pod = try Pod(["ADMIN_LISTEN_ADDR": "0.0.0.0:4143"])
+        #expect(pod.pod.state == .exited(1), "\(pod.pod.state)")
+        #expect(pod.pod.logLines.contains { $0.contains("Initialization failed") })
+    }
+}
