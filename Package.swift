@@ -62,8 +62,9 @@ let package = Package(
 
         // Floor 3
         .target(name: "Proxy", dependencies: ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", deque, collections, protobuf], swiftSettings: hot),
-        .target(name: "Manifests", dependencies: ["Base", "Documents", "Kube"], swiftSettings: strict),
+        .target(name: "Manifests", dependencies: ["Base", "Documents", "Kube", collections], swiftSettings: strict),
         .target(name: "APIServer", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", collections, deque], swiftSettings: strict),
+        .target(name: "Nodes", dependencies: ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Manifests", collections], swiftSettings: strict),
         .target(name: "ControlPlane", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests", collections, protobuf], swiftSettings: strict),
         .target(name: "Commands", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests"], swiftSettings: strict),
 
@@ -72,9 +73,9 @@ let package = Package(
         .target(name: "Simulator", dependencies: ["Base", "Platform", "DNS", "CDeterminism", deque], swiftSettings: hot),
 
         // Floor 5
-        .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Simulator", collections], swiftSettings: strict),
+        .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator", collections], swiftSettings: strict),
         .target(name: "Rehearsal", dependencies: ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture", collections], swiftSettings: strict),
-        .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "APIServer", "Linux", "Simulator", "Capture", "CLinux"], swiftSettings: strict),
+        .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Simulator", "Scenario", "Simulations", "Capture", "CLinux"], swiftSettings: strict),
         .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Kube", "Proxy", "ControlPlane", "Simulator", "Scenario"], path: "Simulations", swiftSettings: strict),
 
         // Executables: the only places where a component meets a binding.
