@@ -198,7 +198,7 @@ public final class HTTP1Connection: Engine {
         if reader.isUntouched, !skipEmptyLine() { return input.isEmpty || !peerEnded ? settle() : endedEarly(isHead: true) }
         do throws(HTTP1Fault) {
             guard let head = try input.withUnsafeBytes({ (raw) throws(HTTP1Fault) -> RequestHead? in
-                guard try reader.read(raw, .request, limits) else { return nil }
+                guard try reader.read(raw, .request, limits, isEnd: peerEnded) else { return nil }
                 return try requestHead(raw.baseAddress.unsafelyUnwrapped)
             }) else { return input.isEmpty ? settle() : endedEarly(isHead: true) }
             input.consume(reader.byteCount)
@@ -235,10 +235,9 @@ public final class HTTP1Connection: Engine {
         if flags.contains(.host) {
             let host = reader.host.bytes(base)
             if !lastAuthority.equals(host) {
-                guard isAuthority(host) else { throw HTTP1Fault(400, "Host is a host and perhaps a port (RFC 9112 section 3.2)") }
+                // An empty Host says that there is no authority, as an HTTP/1.0 request without Host becomes when it is passed on.
+                guard host.isEmpty || isAuthority(host) else { throw HTTP1Fault(400, "Host is a host and perhaps a port (RFC 9112 section 3.2)") }
                 lastAuthority = HTTPText(host)
-            } else if host.isEmpty {
-                throw HTTP1Fault(400, "Host is a host and perhaps a port (RFC 9112 section 3.2)")
             }
         } else {
             if !peerIs10 { throw HTTP1Fault(400, "one Host field (RFC 9112 section 3.2)") }
@@ -300,7 +299,7 @@ public final class HTTP1Connection: Engine {
     private func readResponse() -> HTTPEvent? {
         do throws(HTTP1Fault) {
             guard let head = try input.withUnsafeBytes({ (raw) throws(HTTP1Fault) -> ResponseHead? in
-                guard try reader.read(raw, .response, limits) else { return nil }
+                guard try reader.read(raw, .response, limits, isEnd: peerEnded) else { return nil }
                 try reader.judgeFraming()
                 return responseHead(raw.baseAddress.unsafelyUnwrapped)
             }) else { return input.isEmpty && reader.isUntouched ? settle() : endedEarly(isHead: true) }
@@ -385,7 +384,7 @@ public final class HTTP1Connection: Engine {
     private func readTrailers() -> HTTPEvent? {
         do throws(HTTP1Fault) {
             guard let trailers = try input.withUnsafeBytes({ (raw) throws(HTTP1Fault) -> Headers? in
-                guard try reader.read(raw, .trailers, limits) else { return nil }
+                guard try reader.read(raw, .trailers, limits, isEnd: peerEnded) else { return nil }
                 return reader.takeHeaders(raw.baseAddress.unsafelyUnwrapped, dropsLength: false)
             }) else { return endedEarly(isHead: false) }
             input.consume(reader.byteCount)

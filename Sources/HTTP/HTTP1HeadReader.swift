@@ -63,12 +63,12 @@ struct HTTP1HeadReader {
     /// Forgets everything; ready for the next head.
     mutating func reset() { self = HTTP1HeadReader() }
 
-    /// Goes on with the head whose bytes from its first one on are `raw`. True: it is complete.
-    mutating func read(_ raw: UnsafeRawBufferPointer, _ kind: Kind, _ limits: HTTPLimits) throws(HTTP1Fault) -> Bool {
+    /// Goes on with the head whose bytes from its first one on are `raw`. True: it is complete. `isEnd`: no more will come.
+    mutating func read(_ raw: UnsafeRawBufferPointer, _ kind: Kind, _ limits: HTTPLimits, isEnd: Bool) throws(HTTP1Fault) -> Bool {
         guard let base = raw.baseAddress else { return false }
         // A head longer than the bound fails at the bound, however its bytes were cut.
         let end = min(raw.count, limits.headBytesMax)
-        if searched > 0, end < limits.headBytesMax, indexOfLineFeed(base, searched, end) == nil {
+        if searched > 0, !isEnd, end < limits.headBytesMax, indexOfLineFeed(base, searched, end) == nil {
             searched = end
             return false
         }
@@ -115,7 +115,7 @@ struct HTTP1HeadReader {
             if indexOfLineFeed(base, targetEnd, end) != nil { throw HTTP1Fault(400, "a request line ends with the version and CR LF (RFC 9112 section 3)") }
             return false
         }
-        try readVersion(base, targetEnd + 1)
+        if !readVersion(base, targetEnd + 1) { throw faultOfVersion(base, targetEnd + 1, lineBytes: 9, HTTP1Fault(400, "a request line ends with the version and CR LF (RFC 9112 section 3)")) }
         guard base[targetEnd + 9] == carriageReturn, base[targetEnd + 10] == lineFeed else {
             throw HTTP1Fault(400, "a request line ends with the version and CR LF (RFC 9112 section 3)")
         }
@@ -127,13 +127,15 @@ struct HTTP1HeadReader {
     }
 
     private mutating func readStatusLine(_ base: UnsafeRawPointer, _ end: Int) throws(HTTP1Fault) -> Bool {
+        let shortLine = HTTP1Fault(400, "a response begins with a status line (RFC 9112 section 4)")
         guard end >= 13 else {
             // What cannot become a status line is told apart as soon as its line ends.
-            if indexOfLineFeed(base, 0, end) != nil { throw HTTP1Fault(400, "a response begins with a status line (RFC 9112 section 4)") }
+            if indexOfLineFeed(base, 0, end) != nil { throw shortLine }
             return false
         }
-        try readVersion(base, 0)
+        if !readVersion(base, 0) { throw faultOfVersion(base, 0, lineBytes: 12, shortLine) }
         guard base[8] == 32, isDigit(base[9]), isDigit(base[10]), isDigit(base[11]), base[9] != 48 else {
+            if indexOfLineFeed(base, 0, 12) != nil { throw shortLine }
             throw HTTP1Fault(400, "a status is three digits from 100 on, after one space (RFC 9112 section 4)")
         }
         status = UInt16(base[9] - 48) * 100 + UInt16(base[10] - 48) * 10 + UInt16(base[11] - 48)
@@ -157,18 +159,26 @@ struct HTTP1HeadReader {
         return true
     }
 
-    private mutating func readVersion(_ base: UnsafeRawPointer, _ at: Int) throws(HTTP1Fault) {
+    @inline(__always)
+    private mutating func readVersion(_ base: UnsafeRawPointer, _ at: Int) -> Bool {
         let word = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: at, as: UInt64.self))
-        if word == 0x4854_5450_2f31_2e31 { return }
+        if word == 0x4854_5450_2f31_2e31 { return true }
         if word == 0x4854_5450_2f31_2e30 {
             flags.insert(.version10)
-            return
+            return true
         }
+        return false
+    }
+
+    /// `shortLine`: the fault if the line ends within `lineBytes` already.
+    private func faultOfVersion(_ base: UnsafeRawPointer, _ at: Int, lineBytes: Int, _ shortLine: HTTP1Fault) -> HTTP1Fault {
+        if indexOfLineFeed(base, at, at + lineBytes) != nil { return shortLine }
         // HTTP/ in capitals, a digit, a dot, a digit (RFC 9112 section 2.3).
+        let word = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: at, as: UInt64.self))
         if word >> 24 == 0x48_5454_502f, word >> 8 & 255 == 0x2e, isDigit(base[at + 5]), isDigit(base[at + 7]) {
-            throw HTTP1Fault(505, "the version is HTTP/1.0 or HTTP/1.1 (RFC 9110 section 2.5)")
+            return HTTP1Fault(505, "the version is HTTP/1.0 or HTTP/1.1 (RFC 9110 section 2.5)")
         }
-        throw HTTP1Fault(400, "a version is HTTP/ digit . digit (RFC 9112 section 2.3)")
+        return HTTP1Fault(400, "a version is HTTP/ digit . digit (RFC 9112 section 2.3)")
     }
 
     // MARK: Fields
@@ -191,7 +201,7 @@ struct HTTP1HeadReader {
         }
         var at = nameEnd + 1
         while at < end, isBlank(base[at]) { at += 1 }
-        let valueStart = at
+        var valueStart = at
         while true {
             at = indexOfControl(base, at, end)
             guard at < end else { return false }
@@ -211,7 +221,15 @@ struct HTTP1HeadReader {
         fieldCount += 1
         if fieldCount > limits.fieldsMax { throw HTTP1Fault(431, "more fields than the bound (RFC 9110 section 5.4)") }
         let known = KnownName(UnsafeRawBufferPointer(start: base + start, count: nameEnd - start))
+        var isLine = true
         if known != .other {
+            if known == .contentLength {
+                // Some servers take a leading zero for octal: the number goes on without it.
+                while valueEnd - valueStart > 1, base[valueStart] == 48 {
+                    valueStart += 1
+                    isLine = false
+                }
+            }
             let value = Place(start: valueStart, count: valueEnd - valueStart)
             if kind == .trailers {
                 if known == .contentLength || known == .transferEncoding || known == .host {
@@ -227,7 +245,7 @@ struct HTTP1HeadReader {
             Headers.Field(
                 nameStart: Int32(truncatingIfNeeded: start &- offset), nameCount: Int32(truncatingIfNeeded: nameEnd &- start),
                 valueStart: Int32(truncatingIfNeeded: valueStart &- offset), valueCount: Int32(truncatingIfNeeded: valueEnd &- valueStart),
-                known: known, isSensitive: false, isLine: true, lineEnd: Int32(truncatingIfNeeded: line &- offset)))
+                known: known, isSensitive: false, isLine: isLine, lineEnd: isLine ? Int32(truncatingIfNeeded: line &- offset) : 0))
         return true
     }
 
@@ -378,12 +396,11 @@ extension UnsafeRawPointer {
 }
 
 extension KnownName {
-    /// Fields that frame, route or steer and therefore never count when they come as trailers (RFC 9110 section 6.5.1).
+    /// Fields of the connection, which mean nothing as trailers and go no further (RFC 9110 sections 6.5.1 and 7.6.1). Those that frame
+    /// or route are refused where they are read.
     var isForbiddenInTrailers: Bool {
         switch self {
-        case .connection, .contentLength, .contentType, .expect, .host, .http2Settings, .keepAlive, .proxyConnection, .te, .trailer, .transferEncoding, .upgrade,
-            .authorization, .cookie:
-            true
+        case .connection, .contentLength, .expect, .host, .http2Settings, .keepAlive, .proxyConnection, .te, .transferEncoding, .upgrade: true
         default: false
         }
     }

@@ -108,19 +108,13 @@ func serve(_ pieces: [ArraySlice<UInt8>], limits: HTTPLimits = HTTPLimits(), end
     return log
 }
 
-/// Runs a client that asks `request` before each answer, over `pieces`.
+/// Runs a client that has asked `request`, over `pieces`.
 func ask(_ request: RequestHead, _ pieces: [ArraySlice<UInt8>], limits: HTTPLimits = HTTPLimits(), ends: Bool = true) -> HTTP1Log {
     let engine = HTTP1Connection(role: .client, limits: limits)
     var log = HTTP1Log()
-    func pump() {
-        if engine.isReusable { _ = try? engine.sendRequest(request, endStream: true) }
-        while let event = engine.nextEvent() {
-            log.note(event, of: engine)
-            if engine.isReusable { _ = try? engine.sendRequest(request, endStream: true) }
-        }
-    }
+    _ = try? engine.sendRequest(request, endStream: true)
+    func pump() { while let event = engine.nextEvent() { log.note(event, of: engine) } }
     for piece in pieces {
-        if engine.isReusable { _ = try? engine.sendRequest(request, endStream: true) }
         engine.receive(piece)
         pump()
     }
@@ -133,3 +127,20 @@ func ask(_ request: RequestHead, _ pieces: [ArraySlice<UInt8>], limits: HTTPLimi
 }
 
 let plainRequest = RequestHead(method: .get, authority: "x", path: "/")
+
+/// The log of the whole, after finding that every way to cut it in two, and one byte at a time, gives the same.
+func inEverySplit(_ bytes: [UInt8], _ run: ([ArraySlice<UInt8>]) -> HTTP1Log) -> HTTP1Log {
+    let whole = run([bytes[...]])
+    let single = run(bytes.indices.map { bytes[$0...$0] })
+    #expect(single == whole, "one byte at a time: \(String(decoding: bytes, as: UTF8.self).debugDescription)")
+    // Of a long message the cuts near both ends and some between are enough.
+    let step = max(1, bytes.count / 2000)
+    for cut in stride(from: 1, to: max(1, bytes.count), by: step) {
+        let halves = run([bytes[..<cut], bytes[cut...]])
+        if halves != whole {
+            Issue.record("cut at \(cut): \(String(decoding: bytes, as: UTF8.self).debugDescription)\n\(halves)\nrather than\n\(whole)")
+            break
+        }
+    }
+    return whole
+}
