@@ -43,7 +43,8 @@ public final class Trace {
         }
     }
 
-    public struct Checkpoint: Hashable, Sendable {
+    /// Where a run stood: compared between two runs to find where they part. As text: a line of five words.
+    public struct Checkpoint: Hashable, Sendable, CustomStringConvertible {
         public var events: UInt64
         public var time: Instant
         public var hash: UInt64
@@ -51,6 +52,25 @@ public final class Trace {
         public var nodesHash: UInt64
         /// Numbers drawn from the world's own streams so far.
         public var draws: UInt64
+
+        public var description: String { "\(events) \(time.nanoseconds) \(hash.hex) \(nodesHash.hex) \(draws)" }
+
+        init(events: UInt64, time: Instant, hash: UInt64, nodesHash: UInt64, draws: UInt64) {
+            self.events = events
+            self.time = time
+            self.hash = hash
+            self.nodesHash = nodesHash
+            self.draws = draws
+        }
+
+        /// From its line of text; nil if it is none.
+        public init?(_ text: some StringProtocol) {
+            let words = text.split(separator: Character(" "))
+            guard words.count == 5, let events = UInt64(words[0]), let time = Int64(words[1]), let hash = UInt64(words[2], radix: 16),
+                let nodes = UInt64(words[3], radix: 16), let draws = UInt64(words[4])
+            else { return nil }
+            self.init(events: events, time: Instant(nanoseconds: time), hash: hash, nodesHash: nodes, draws: draws)
+        }
     }
 
     /// Records so far.

@@ -93,7 +93,7 @@ private final class Load {
 
     /// `WEFT_SIM_SEEDS=2000` looks longer.
     @Test func `after seed leaves nothing open when all is over, whatever went wrong`() {
-        let count = ProcessInfo.processInfo.environment["WEFT_SIM_SEEDS"].flatMap { UInt64($0) } ?? 30
+        let count = ProcessInfo.processInfo.environment["WEFT_SIM_SEEDS"].flatMap { UInt64($0) } ?? 12
         for seed in 1000..<1000 + count {
             let (verdict, world) = busyRun(seed: seed)
             #expect(verdict.passes, "\(verdict)\n\(verdict.plan)")
