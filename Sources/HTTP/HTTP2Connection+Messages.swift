@@ -18,6 +18,9 @@ extension HTTP2Connection {
             return receiveResponse(slot, id, endStream: endStream)
         }
         if role == .server, id > lastPeerStreamID { return receiveRequest(id, endStream: endStream) }
+        if role == .server, fields.hasPseudo, !isIdle(id), closedStreams.reason(id) == nil {
+            return fail(HTTP2ErrorCode.protocolError, "a stream number below the last one (RFC 9113 section 5.1.1)")
+        }
         return receiveLate(id)
     }
 
@@ -25,7 +28,7 @@ extension HTTP2Connection {
         guard id & 1 == 1 else { return fail(HTTP2ErrorCode.protocolError, "a client opens a stream with an even number (RFC 9113 section 5.1.1)") }
         lastPeerStreamID = id
         if case .final = shutdownState { return spendControl() }
-        guard streamsOpen < Int(settings.maxConcurrentStreams ?? UInt32(clamping: limits.streamsMax)) else {
+        guard streamsOpen < Int(settings.maxConcurrentStreams ?? UInt32(clamping: limits.streamsMax)), streams.count < max(limits.streamsMax, streamsOpen + 1) else {
             // A refused stream counts as one that ended early, and the owner never hears of it.
             writeReset(id, HTTP2ErrorCode.refusedStream)
             closedStreams.add(id, .resetByUs)

@@ -145,9 +145,13 @@ public final class HTTP2Connection: Engine {
     }
 
     public func nextEvent() -> HTTPEvent? {
+        dataStart = 0
         dataCount = 0
         while true {
-            if pendingNext < pending.count { return takePending() }
+            if pendingNext < pending.count {
+                if let event = takePending() { return event }
+                continue
+            }
             if hasFailed { return nil }
             if taken > 0 {
                 input.consume(taken)
@@ -207,13 +211,15 @@ public final class HTTP2Connection: Engine {
 
     func tell(_ event: HTTPEvent) { pending.append(event) }
 
-    private func takePending() -> HTTPEvent {
+    private func takePending() -> HTTPEvent? {
         let event = pending[pendingNext]
         pendingNext += 1
         if pendingNext == pending.count {
             pending.removeAll(keepingCapacity: true)
             pendingNext = 0
         }
+        // The owner may have reset the stream meanwhile.
+        if case .writable(let stream) = event, streams.find(stream.rawValue) < 0 { return nil }
         return event
     }
 
@@ -255,6 +261,7 @@ public final class HTTP2Connection: Engine {
         ringLast = -1
         pending.removeAll()
         pendingNext = 0
+        dataStart = 0
         dataCount = 0
         taken = 0
         input.release()
@@ -298,7 +305,7 @@ public final class HTTP2Connection: Engine {
 
     private func close(_ slot: Int) {
         streamsOpen -= 1
-        closedStreams.add(streams[slot].id, .ended)
+        closedStreams.addEnded(streams[slot].id)
         if streams[slot].unacknowledged == 0 { streams.remove(slot) } else { streams[slot].state = .closed }
     }
 

@@ -148,7 +148,8 @@ struct HTTP2StreamTable {
     }
 }
 
-/// Which streams ended lately and how, so that late frames on them are judged rightly. The oldest is forgotten first.
+/// Which streams ended lately and how, so that late frames on them are judged rightly. The oldest of each kind is forgotten first;
+/// regular ends have a ring of their own, so that many of them do not push out the resets.
 struct HTTP2ClosedStreams {
     enum Reason: UInt8 {
         /// Both sides sent END_STREAM.
@@ -156,27 +157,47 @@ struct HTTP2ClosedStreams {
         case resetByUs, resetByPeer
     }
 
-    private var ids: [UInt32] = []
-    private var reasons: [Reason] = []
-    private var next = 0
-    private let countMax: Int
+    private struct Ring {
+        var ids: [UInt32] = []
+        var next = 0
+        let countMax: Int
 
-    init(countMax: Int) { self.countMax = countMax }
-
-    mutating func add(_ id: UInt32, _ reason: Reason) {
-        if ids.count < countMax {
-            ids.append(id)
-            reasons.append(reason)
-        } else {
-            ids[next] = id
-            reasons[next] = reason
-            next = next + 1 == countMax ? 0 : next + 1
+        mutating func add(_ id: UInt32) {
+            if ids.count < countMax {
+                ids.append(id)
+            } else {
+                ids[next] = id
+                next = next + 1 == countMax ? 0 : next + 1
+            }
         }
     }
 
+    private var ended: Ring
+    private var resetsByUs: Ring
+    private var resetsByPeer: Ring
+
+    init(countMax: Int) {
+        ended = Ring(countMax: min(countMax, 64))
+        resetsByUs = Ring(countMax: countMax)
+        resetsByPeer = Ring(countMax: min(countMax, 64))
+    }
+
+    @inline(__always)
+    mutating func addEnded(_ id: UInt32) { ended.add(id) }
+
+    mutating func add(_ id: UInt32, _ reason: Reason) {
+        switch reason {
+        case .ended: ended.add(id)
+        case .resetByUs: resetsByUs.add(id)
+        case .resetByPeer: resetsByPeer.add(id)
+        }
+    }
+
+    /// nil: forgotten, or never opened.
     func reason(_ id: UInt32) -> Reason? {
-        for i in ids.indices.reversed() where ids[i] == id { return reasons[i] }
-        return nil
+        if resetsByUs.ids.contains(id) { return .resetByUs }
+        if resetsByPeer.ids.contains(id) { return .resetByPeer }
+        return ended.ids.contains(id) ? .ended : nil
     }
 }
 

@@ -27,8 +27,9 @@ public struct HTTPLimits: Sendable {
     /// Body bytes of one HTTP/2 stream that wait for the peer's windows. Unit: bytes. When more: `sendData` is refused. Owners stop
     /// far below, by `bytesQueued`; this only bounds what a component may hand over whole (a list of every pod of a large cluster).
     public var streamQueueBytesMax = 64 * 1024 * 1024
-    /// Streams of the peer that may be open on HTTP/2 when `maxConcurrentStreams` announces none. Unit: streams. When more:
-    /// RST_STREAM REFUSED_STREAM. Source: ours; hyper and Envoy announce 200 and 2^31-1.
+    /// Streams of the peer that may be open on HTTP/2 when `maxConcurrentStreams` announces none; and streams, finished ones included,
+    /// of which received bytes are still with the owner. Unit: streams. When more: RST_STREAM REFUSED_STREAM. Source: ours; hyper and Envoy
+    /// announce 200 and 2^31-1.
     public var streamsMax = 10_000
     /// Streams that a client opens before the server's SETTINGS have come. Unit: streams. When more: `sendRequest` is refused.
     /// Source: h2's initial_max_send_streams, and the least that RFC 9113 section 6.5.2 recommends to announce.
@@ -44,9 +45,10 @@ public struct HTTPLimits: Sendable {
     public var controlFramesBurst = 1000
     public var controlFramesPerSecond = 100
     public var controlFramesPerWork = 4
-    /// Streams that ended lately and are remembered, so that frames that crossed our RST_STREAM are told from broken ones.
-    /// Unit: streams. When full: the oldest is forgotten, and a frame on it is answered with RST_STREAM STREAM_CLOSED. Source: ours.
-    public var closedStreamsMax = 256
+    /// Streams that we reset lately and remember, so that frames that crossed our RST_STREAM are told from broken ones.
+    /// Unit: streams. When full: the oldest is forgotten, and a frame on it is answered with RST_STREAM STREAM_CLOSED. Source: ours; of
+    /// streams that ended otherwise at most 64 are remembered.
+    public var closedStreamsMax = 1024
     /// How long a drain waits for the answer to the PING behind its first GOAWAY. When over: the final GOAWAY is sent. Source: ours.
     public var drainPingTimeout = Interval.seconds(1)
 
