@@ -203,3 +203,31 @@ private final class ClosedListener: ConnectionHandler {
         #expect(pod.pod.logLines.contains { $0.contains("Initialization failed") })
     }
 }
+
+@Suite struct `metrics that nobody counts in any more` {
+    @Test func `are forgotten when they were idle long enough, and not before`() {
+        let registry = MetricsRegistry()
+        var held: Metric? = registry.counter("a_total", help: "a", [("x", "held")])
+        registry.counter("a_total", help: "a", [("x", "loose")]).increment()
+        registry.histogram("h", help: "h", bounds: [1], [("x", "loose")]).observe(2)
+        var now = Instant.zero
+        func sweep() { registry.sweep(now: now, idle: .minutes(10)) }
+        sweep()
+        now = now + .minutes(9)
+        registry.counter("a_total", help: "a", [("x", "loose")]).increment()
+        sweep()
+        #expect(registry.seriesCount == 3)
+        now = now + .minutes(9)
+        sweep()
+        // The histogram has not changed in 18 minutes, the counter in 9.
+        #expect(registry.seriesCount == 2 && registry.exposition().contains("a_total{x=\"loose\"} 2\n") && !registry.exposition().contains("h_bucket"))
+        now = now + .minutes(2)
+        sweep()
+        #expect(registry.seriesCount == 1 && registry.exposition().contains("x=\"held\""))
+        // Asked for again it begins anew, and look-ups still find the right one.
+        registry.counter("a_total", help: "a", [("x", "loose")]).increment()
+        held?.increment(by: 5)
+        held = nil
+        #expect(registry.counter("a_total", help: "a", [("x", "held")]).value == 5 && registry.counter("a_total", help: "a", [("x", "loose")]).value == 1)
+    }
+}

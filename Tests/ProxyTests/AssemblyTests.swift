@@ -40,6 +40,47 @@ import Transport
         #expect(state.contains("\"addr\":\"10.96.0.2:80\"") && state.contains(MeshAuthority.name("cart")))
     }
 
+    @Test func `count what they carried under Linkerd's names`() throws {
+        let (mesh, web, cart) = try shop()
+        mesh.wait("both proxies to be ready") { web.proxy.isReady && cart.proxy.isReady }
+        #expect(web.get("/items", at: "10.96.0.2:80", host: "cart")?.status == 200)
+        let text = web.proxy.metrics.exposition()
+        let parent = "parent_group=\"core\",parent_kind=\"Service\",parent_namespace=\"shop\",parent_name=\"cart\",parent_port=\"80\",parent_section_name=\"\""
+        let route = "route_group=\"\",route_kind=\"default\",route_namespace=\"\",route_name=\"http\""
+        let backend = "backend_group=\"core\",backend_kind=\"Service\",backend_namespace=\"shop\",backend_name=\"cart\",backend_port=\"80\",backend_section_name=\"\""
+        for line in [
+            "outbound_http_route_request_statuses_total{\(parent),\(route),hostname=\"\",http_status=\"200\",error=\"\"} 1", "outbound_http_route_backend_requests_total{\(parent),\(route),\(backend)} 1",
+            "outbound_http_route_backend_response_statuses_total{\(parent),\(route),\(backend),http_status=\"200\",error=\"\"} 1",
+            "outbound_http_route_request_duration_seconds_count{\(parent),\(route),hostname=\"\"} 1", "outbound_http_balancer_endpoints{endpoint_state=\"ready\",\(parent),\(backend)} 1",
+        ] { #expect(text.contains(line + "\n"), "\(line)") }
+        #expect(text.contains("response_total{direction=\"outbound\"") && text.contains("dst_pod=\"cart\"") && text.contains("server_id=\"\(MeshAuthority.name("cart"))\""))
+        #expect(cart.proxy.metrics.exposition().contains("client_id=\"\(MeshAuthority.name("web"))\""))
+    }
+
+    @Test func `name requests by the routes of a profile`() throws {
+        let (mesh, web, cart) = try shop()
+        mesh.profileRoutes = [
+            .with { $0.condition.path.regex = "/items/[^/]+"; $0.metricsLabels = ["route": "/items/{id}"]; $0.responseClasses = [.with { $0.condition.status.min = 200; $0.condition.status.max = 299; $0.isFailure = true }] }
+        ]
+        mesh.wait("both proxies to be ready") { web.proxy.isReady && cart.proxy.isReady }
+        #expect(web.get("/items/7?x=/", at: "10.96.0.2:80", host: "cart")?.status == 200)
+        #expect(web.get("/other", at: "10.96.0.2:80", host: "cart")?.status == 200)
+        let text = web.proxy.metrics.exposition()
+        let labels = "direction=\"outbound\",dst=\"cart.shop.svc.cluster.local:80\""
+        #expect(text.contains("route_response_total{\(labels),rt_route=\"/items/{id}\",status_code=\"200\",classification=\"failure\",grpc_status=\"\",error=\"\"} 1\n"), "\(text)")
+        #expect(text.contains("route_actual_response_total{\(labels),status_code=\"200\",classification=\"success\",grpc_status=\"\",error=\"\"} 1\n"))
+        #expect(text.contains("route_request_total{\(labels),rt_route=\"/items/{id}\"} 1\n") && !text.contains("outbound_http_route_request_statuses_total{"))
+    }
+
+    @Test func `show their metrics to a scraper in the mesh`() throws {
+        let (mesh, web, cart) = try shop()
+        mesh.services["10.96.0.3:80"] = ("cart-admin.shop.svc.cluster.local", ["10.1.0.2:4191"])
+        mesh.setServer(4191, meshedOnly("admin"))
+        mesh.wait("both proxies to be ready") { web.proxy.isReady && cart.proxy.isReady }
+        let answer = try #require(web.get("/metrics", at: "10.96.0.3:80", host: "cart-admin"))
+        #expect(answer.status == 200 && answer.body.hasSuffix("# EOF\n"), "\(answer) \(cart.sidecar.logLines)")
+    }
+
     @Test func `let connections wait that come before the certificate`() throws {
         let mesh = try TinyMesh()
         mesh.certifiesNobody = true

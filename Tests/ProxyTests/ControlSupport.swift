@@ -167,6 +167,13 @@ func server(_ name: String, networks: [String] = ["0.0.0.0/0"], timeout: Interva
     return message
 }
 
+/// A server that lets in whoever has an identity of the mesh.
+func meshedOnly(_ name: String) -> Mesh.Inbound.Server {
+    var message = server(name)
+    message.authorizations[0].authentication.meshTls.identities.suffixes = [.init()]
+    return message
+}
+
 /// A whole environment; `nil` removes a variable.
 func environment(_ changes: [String: String?] = [:], anchors: String = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----") -> Settings {
     var variables: [(name: String, value: String)] = [

@@ -23,6 +23,7 @@ final class TinyMesh {
     var services: [String: (name: String, endpoints: [String])] = [:] { didSet { publish() } }
     /// Server messages by port; others get all-unauthenticated.
     var servers: [UInt16: Mesh.Inbound.Server] = [:]
+    var profileRoutes: [Mesh.Destination.Route] = []
     var leafLifetime = Interval.hours(24)
     var certifiesNobody = false
     private(set) var certified: [String] = []
@@ -84,7 +85,10 @@ final class TinyMesh {
                 note("GetProfile", request.path, caller)
                 #expect(request.contextToken.contains("\"ns\":\"shop\""))
                 guard let service = services[request.path] else { return stream.send(.init()) }
-                stream.send(.with { $0.fullyQualifiedName = service.name })
+                stream.send(.with {
+                    $0.fullyQualifiedName = service.name
+                    $0.routes = profileRoutes
+                })
             })
         destination.register(
             Mesh.Destination.get,
@@ -134,7 +138,8 @@ final class TinyMesh {
                     guard let pod = pods.first(where: { $0.ip == address(text).ip }) else { return }
                     endpoint.tlsIdentity.dnsLikeIdentity.name = MeshAuthority.name(pod.name)
                     endpoint.protocolHint.h2 = .init()
-                    endpoint.protocolHint.opaqueTransport.inboundPort = 4143
+                    // The admin port is reached directly, as the destination controller has it.
+                    if address(text).port != 4191 { endpoint.protocolHint.opaqueTransport.inboundPort = 4143 }
                     endpoint.metricLabels = ["pod": pod.name]
                 }
             }

@@ -18,6 +18,7 @@ final class AdminServer: AcceptHandler, HTTPConnectionOwner {
     private let pages: AdminPages
     private var listener: (any Listener)?
     private var openCount = 0
+    private var connections: [HTTPConnection] = []
 
     init(batch: FlushBatch, identity: any MeshIdentity, port: InboundPort, pages: AdminPages) {
         self.batch = batch
@@ -33,9 +34,12 @@ final class AdminServer: AcceptHandler, HTTPConnectionOwner {
         listener = try batch.host.network.listen(on: address, options: ListenOptions(), handler: self)
     }
 
+    /// Stops accepting and ends what is open.
     func close() {
         listener?.close()
         listener = nil
+        let open = connections
+        for connection in open { connection.close() }
     }
 
     func accepted(_ connection: any Connection) {
@@ -83,6 +87,7 @@ final class AdminServer: AcceptHandler, HTTPConnectionOwner {
         }
         let http = HTTPConnection(serving: connection, version: version, batch: batch, owner: self)
         http.context = peer
+        connections.append(http)
         connection.isReadingPaused = false
         http.receive(buffered: seen.span.bytes)
     }
@@ -106,7 +111,10 @@ final class AdminServer: AcceptHandler, HTTPConnectionOwner {
         }
     }
 
-    func closed(_ connection: HTTPConnection) { openCount -= 1 }
+    func closed(_ connection: HTTPConnection) {
+        openCount -= 1
+        connections.removeAll { $0 === connection }
+    }
 
     private static func send(_ answer: AdminAnswer, on stream: HTTPStream, _ head: RequestHead) {
         var headers: [(String, String)] = []

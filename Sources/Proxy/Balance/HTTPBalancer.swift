@@ -14,6 +14,7 @@ final class HTTPBalancer: HTTPEndpointObserver {
     private let host: any Host
     private let queueRequestsMax: Int
     private let failfastTimeout: Interval
+    private let series: BalancerSeries?
     private let make: (Endpoint, any HTTPEndpointObserver) -> HTTPEndpoint
     private var random: Random
     /// By address.
@@ -26,11 +27,12 @@ final class HTTPBalancer: HTTPEndpointObserver {
     private(set) var isShut = false
     private var isRetired = false
 
-    init(name: String, host: any Host, queueRequestsMax: Int, failfastTimeout: Interval, make: @escaping (Endpoint, any HTTPEndpointObserver) -> HTTPEndpoint) {
+    init(name: String, host: any Host, queueRequestsMax: Int, failfastTimeout: Interval, series: BalancerSeries? = nil, make: @escaping (Endpoint, any HTTPEndpointObserver) -> HTTPEndpoint) {
         self.name = name
         self.host = host
         self.queueRequestsMax = queueRequestsMax
         self.failfastTimeout = failfastTimeout
+        self.series = series
         self.make = make
         random = host.random("balancer/\(name)")
     }
@@ -61,6 +63,7 @@ final class HTTPBalancer: HTTPEndpointObserver {
         }
         for gone in old { retire(gone) }
         endpoints = kept
+        series?.set(ready: ready.count, of: endpoints.count)
         for endpoint in added { endpoint.start() }
         if ready.isEmpty { startFailfast() }
     }
@@ -81,10 +84,12 @@ final class HTTPBalancer: HTTPEndpointObserver {
         for endpoint in endpoints { endpoint.retire() }
         endpoints = []
         ready = []
+        series?.set(ready: 0, of: 0)
         failWaiting()
     }
 
     func changed(_ endpoint: HTTPEndpoint) {
+        defer { series?.set(ready: ready.count, of: endpoints.count) }
         if endpoint.isReady {
             if !ready.contains(where: { $0 === endpoint }) { ready.append(endpoint) }
             isShut = false

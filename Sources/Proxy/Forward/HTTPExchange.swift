@@ -29,6 +29,10 @@ final class HTTPExchange: HTTPStreamHandler {
     var context: AnyObject?
     /// Changes that a route wants in the response head.
     var responseChanges: [HTTPFilter.HeaderChange] = []
+    /// Where the route and the backend of the request are counted.
+    var routeSeries: RouteSeries?
+    var backendSeries: BackendSeries?
+    var profileRoute: ProfileRoutes.Route?
     /// The endpoint's load counts this request as in flight.
     var isLoadHeld = false
     /// Our own errors say what went wrong in `l5d-proxy-error`.

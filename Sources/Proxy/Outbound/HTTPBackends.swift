@@ -50,7 +50,7 @@ final class HTTPBackends {
     private let configuration: Configuration
     private let discovery: any OutboundDiscovery
     private let connectors: EndpointConnectors
-    private let registry: MetricsRegistry
+    let registry: MetricsRegistry
     /// Look-up only.
     private var table: [Key: HTTPBackend] = [:]
     /// For people, in order of birth.
@@ -65,12 +65,13 @@ final class HTTPBackends {
         self.registry = registry
     }
 
-    /// Endpoints of an authority. Every call is matched by one `release`.
-    func balance(_ authority: String, version: HTTPVersion) -> HTTPBackend {
+    /// Endpoints of an authority. Every call is matched by one `release`. `parent` and `name` are for labels: those of the first user.
+    func balance(_ authority: String, version: HTTPVersion, parent: ResourceName, name: ResourceName) -> HTTPBackend {
         let key = Key(name: authority, isHTTP2: version == .http2)
         if let found = use(key) { return found }
         let balancer = HTTPBalancer(
-            name: authority, host: host, queueRequestsMax: configuration.outbound.queueRequestsMax, failfastTimeout: configuration.outbound.failfastTimeout
+            name: authority, host: host, queueRequestsMax: configuration.outbound.queueRequestsMax, failfastTimeout: configuration.outbound.failfastTimeout,
+            series: BalancerSeries(registry, kind: "http", parent: parent, backend: name)
         ) { [unowned self] endpoint, observer in make(endpoint, version, authority: authority, observer: observer) }
         let watch = discovery.endpoints(authority)
         let subscription = watch.subscribe { set in

@@ -9,7 +9,7 @@ import Platform
 final class HTTPRouter {
     /// Where a request goes.
     enum Decision {
-        case backend(HTTPBackend, PreparedRule)
+        case backend(HTTPBackend, PreparedRule, BackendSeries?)
         case answer(ProxyError)
         case redirect(status: UInt16, location: String)
     }
@@ -17,12 +17,15 @@ final class HTTPRouter {
     final class PreparedRule {
         let route: ResourceName
         let filters: [HTTPFilter]
+        /// nil for the routes of a profile, which have families of their own.
+        let series: RouteSeries?
         fileprivate let targets: [Target]
         fileprivate let isRandom: Bool
         fileprivate let weightSum: UInt64
 
-        fileprivate init(route: ResourceName, filters: [HTTPFilter], targets: [Target], isRandom: Bool) {
+        fileprivate init(route: ResourceName, filters: [HTTPFilter], series: RouteSeries?, targets: [Target], isRandom: Bool) {
             self.route = route
+            self.series = series
             self.filters = filters
             self.targets = targets
             self.isRandom = isRandom
@@ -35,6 +38,7 @@ final class HTTPRouter {
         var failure: String?
         var filters: [HTTPFilter]
         var weight: UInt32
+        var series: BackendSeries?
     }
 
     private let backends: HTTPBackends
@@ -47,9 +51,15 @@ final class HTTPRouter {
     private var invalid: String?
     /// `l5d-dst-canonical` of profile routes.
     private(set) var canonical: String?
+    /// The routes of the profile, if it has any say.
+    private(set) var profile: ProfileRoutes?
+    private let registry: MetricsRegistry
+    /// What is said of the routes' parent.
+    private var parent = ResourceName()
 
-    init(backends: HTTPBackends, version: HTTPVersion, random: Random) {
+    init(backends: HTTPBackends, registry: MetricsRegistry, version: HTTPVersion, random: Random) {
         self.backends = backends
+        self.registry = registry
         self.version = version
         self.random = random
     }
@@ -60,13 +70,16 @@ final class HTTPRouter {
         used = []
         invalid = nil
         canonical = nil
+        profile = nil
+        parent = target.policy.parent
         if let profile = target.profile, let name = profile.fullyQualifiedName, !profile.routes.isEmpty || !profile.overrides.isEmpty {
             canonical = "\(name):\(port)"
             update(profile, name: "\(name):\(port)")
         } else {
             switch target.policy.kind {
             case .detect(let http1, let http2, _): update(version == .http2 ? http2.routes : http1.routes)
-            case .http1(let routing), .http2(let routing), .grpc(let routing): update(routing.routes)
+            case .http1(let routing), .http2(let routing): update(routing.routes)
+            case .grpc(let routing): update(routing.routes, isGRPC: true)
             case .opaque, .tls: invalid = "the policy of this destination has no HTTP routes"
             case .invalid(let reason): invalid = reason
             }
@@ -89,12 +102,15 @@ final class HTTPRouter {
         guard let target = choose(rule) else { return .answer(rule.targets.isEmpty ? .failfast("no backend") : .loadShed) }
         if let failure = target.failure { return .answer(.backendFailed(failure)) }
         if let decision = judge(target.filters, head) { return decision }
-        return .backend(target.backend!, rule)
+        return .backend(target.backend!, rule, target.series)
     }
 
-    private func update(_ routes: [HTTPRoute]) {
+    private func update(_ routes: [HTTPRoute], isGRPC: Bool = false) {
         table = RouteTable(routes.map { ($0.hosts, $0.rules.map(\.matches)) })
-        rules = routes.map { route in route.rules.map { prepare($0.backends, filters: $0.filters, route: route.name) } }
+        rules = routes.map { route in
+            let series = RouteSeries(registry, parent: parent, route: route.name, isGRPC: isGRPC)
+            return route.rules.map { prepare($0.backends, filters: $0.filters, route: route.name, series: series) }
+        }
     }
 
     private func update(_ profile: ServiceProfile, name: String) {
@@ -105,21 +121,23 @@ final class HTTPRouter {
             ? .firstAvailable([Backend(kind: .balance(name))])
             : .randomAvailable(overrides.map { (Backend(kind: .balance($0.authority)), $0.weight) })
         table = RouteTable([([], [[]])])
-        rules = [[prepare(distribution, filters: [], route: ResourceName(name: name))]]
+        rules = [[prepare(distribution, filters: [], route: ResourceName(name: name), series: nil)]]
+        self.profile = ProfileRoutes(profile, name: name, direction: "outbound", registry: registry)
     }
 
-    private func prepare(_ distribution: Distribution, filters: [HTTPFilter], route: ResourceName) -> PreparedRule {
+    private func prepare(_ distribution: Distribution, filters: [HTTPFilter], route: ResourceName, series: RouteSeries?) -> PreparedRule {
         switch distribution {
-        case .empty: PreparedRule(route: route, filters: filters, targets: [], isRandom: false)
-        case .firstAvailable(let list): PreparedRule(route: route, filters: filters, targets: list.map { prepare($0, weight: 1) }, isRandom: false)
-        case .randomAvailable(let list): PreparedRule(route: route, filters: filters, targets: list.map { prepare($0.backend, weight: $0.weight) }, isRandom: list.count > 1)
+        case .empty: PreparedRule(route: route, filters: filters, series: series, targets: [], isRandom: false)
+        case .firstAvailable(let list): PreparedRule(route: route, filters: filters, series: series, targets: list.map { prepare($0, weight: 1, series) }, isRandom: false)
+        case .randomAvailable(let list):
+            PreparedRule(route: route, filters: filters, series: series, targets: list.map { prepare($0.backend, weight: $0.weight, series) }, isRandom: list.count > 1)
         }
     }
 
-    private func prepare(_ backend: Backend, weight: UInt32) -> Target {
-        var target = Target(backend: nil, failure: nil, filters: backend.filters, weight: weight)
+    private func prepare(_ backend: Backend, weight: UInt32, _ series: RouteSeries?) -> Target {
+        var target = Target(backend: nil, failure: nil, filters: backend.filters, weight: weight, series: series?.backend(backend.name))
         switch backend.kind {
-        case .balance(let authority): target.backend = backends.balance(authority, version: version)
+        case .balance(let authority): target.backend = backends.balance(authority, version: version, parent: parent, name: backend.name)
         case .forward(let endpoint): target.backend = backends.forward(endpoint, version: version)
         case .fail(let reason): target.failure = reason
         }

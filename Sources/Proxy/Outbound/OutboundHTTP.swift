@@ -30,11 +30,18 @@ final class OutboundHTTP: HTTPExchangeOwner {
         guard inFlight <= ProxyLimits.requestsInFlightMax else { return exchange.fail(.loadShed) }
         if let refusal = Self.malformedUpgrade(head) { return exchange.answer(ResponseHead(status: 400, headers: ["content-length": "0", "l5d-proxy-error": refusal])) }
         let router = stack.router(head.version)
+        if let route = router.profile?.find(head) {
+            exchange.profileRoute = route
+            route.series.countRequest()
+        }
         switch router.decide(head) {
         case .answer(let error): exchange.fail(error)
         case .redirect(let status, let location):
             exchange.answer(ResponseHead(status: status, headers: ["location": location, "content-length": "0"]))
-        case .backend(let backend, let rule):
+        case .backend(let backend, let rule, let series):
+            exchange.routeSeries = rule.series
+            exchange.backendSeries = series
+            series?.countRequest()
             for case .responseHeaders(let change) in rule.filters { exchange.responseChanges.append(change) }
             backend.dispatch(exchange) { [self] endpoint in send(exchange, to: endpoint, rule: rule, canonical: router.canonical, destination: stack.address) }
         }
@@ -66,6 +73,7 @@ final class OutboundHTTP: HTTPExchangeOwner {
         exchange.isLoadHeld = true
         endpoint.load.inFlight += 1
         endpoint.series.countRequest()
+        exchange.profileRoute?.actual.countRequest()
         exchange.send(head, through: client, singleUse: singleUse && client.version != .http2)
     }
 
@@ -83,6 +91,7 @@ final class OutboundHTTP: HTTPExchangeOwner {
     }
 
     func answered(_ exchange: HTTPExchange, latency: Interval) {
+        exchange.profileRoute?.series.observe(latency, status: exchange.status ?? 0)
         guard let endpoint = exchange.context as? HTTPEndpoint else { return }
         releaseLoad(exchange, endpoint)
         endpoint.series.observe(latency, status: exchange.status ?? 0)
@@ -100,6 +109,7 @@ final class OutboundHTTP: HTTPExchangeOwner {
     func ended(_ exchange: HTTPExchange) {
         inFlight -= 1
         if let error = exchange.error { countError(error.label) }
+        countRoute(exchange)
         guard let endpoint = exchange.context as? HTTPEndpoint else { return }
         releaseLoad(exchange, endpoint)
         if exchange.isCancelled {
@@ -107,6 +117,30 @@ final class OutboundHTTP: HTTPExchangeOwner {
         } else {
             endpoint.series.countResponse(status: exchange.status ?? 0, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus)
         }
+    }
+
+    /// What the route, its backend and the profile's route count of a request that is over.
+    private func countRoute(_ exchange: HTTPExchange) {
+        let label = exchange.isCancelled ? "CANCEL" : exchange.error?.routeLabel ?? ""
+        let took = host.now - exchange.started
+        if let route = exchange.routeSeries {
+            route.statuses.observe(took)
+            route.statuses.count(status: exchange.status ?? 0, grpcStatus: exchange.grpcStatus, error: label)
+        }
+        if let backend = exchange.backendSeries {
+            backend.statuses.observe(exchange.sent.map { host.now - $0 } ?? took)
+            backend.statuses.count(status: exchange.status ?? 0, grpcStatus: exchange.grpcStatus, error: label)
+        }
+        if let route = exchange.profileRoute {
+            let status = exchange.status ?? 0
+            let error = exchange.isCancelled ? "h2(CANCEL)" : ""
+            let judged = route.isFailure(status: status)
+            route.series.countResponse(status: status, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: error, isFailure: judged)
+            if exchange.sent != nil { route.actual.countResponse(status: status, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: error, isFailure: judged) }
+        }
+        exchange.routeSeries = nil
+        exchange.backendSeries = nil
+        exchange.profileRoute = nil
     }
 
     private func releaseLoad(_ exchange: HTTPExchange, _ endpoint: HTTPEndpoint) {

@@ -76,7 +76,7 @@ final class OutboundStack {
 
     func router(_ version: HTTPVersion) -> HTTPRouter {
         if let router = version == .http2 ? routers.http2 : routers.http1 { return router }
-        let router = HTTPRouter(backends: backends, version: version, random: random.fork(version == .http2 ? "http2" : "http1"))
+        let router = HTTPRouter(backends: backends, registry: backends.registry, version: version, random: random.fork(version == .http2 ? "http2" : "http1"))
         if version == .http2 { routers.http2 = router } else { routers.http1 = router }
         if let target { router.update(target, port: address.port) }
         return router

@@ -52,10 +52,11 @@ final class RequestSeries {
     }
 
     /// `error`: empty unless the stream broke.
-    func countResponse(status: UInt16, isGRPC: Bool, grpcStatus: GRPCStatus.Code?, error: String = "") {
+    /// `isFailure`: what a profile's response class says; nil: the usual rules.
+    func countResponse(status: UInt16, isGRPC: Bool, grpcStatus: GRPCStatus.Code?, error: String = "", isFailure judged: Bool? = nil) {
         let code = grpcStatus?.rawValue
         for entry in totals where entry.status == status && entry.grpcStatus == code && entry.isGRPC == isGRPC && entry.error == error { return entry.metric.increment() }
-        let isFailure = Self.isFailure(status: status, isGRPC: isGRPC, grpcStatus: grpcStatus, error: error)
+        let isFailure = judged ?? Self.isFailure(status: status, isGRPC: isGRPC, grpcStatus: grpcStatus, error: error)
         let made = registry.counter(
             prefix + "response_total", help: "Total count of HTTP responses.",
             labels + [

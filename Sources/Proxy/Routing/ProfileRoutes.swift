@@ -1,0 +1,89 @@
+// Routes of a service profile: the first whose condition holds takes the request and names it in metrics; its response classes say
+// what counts as a failure. Source: linkerd2-proxy linkerd/service-profiles/src/http; facts 2.14, 5.6.
+
+import Base
+import GRPC
+import HTTP
+import Platform
+
+final class ProfileRoutes {
+    final class Route {
+        fileprivate let condition: Prepared
+        let profile: ServiceProfile.Route
+        /// `route_…`: what the application saw.
+        let series: RequestSeries
+        /// `route_actual_…`: what each attempt saw.
+        let actual: RequestSeries
+
+        fileprivate init(_ profile: ServiceProfile.Route, series: RequestSeries, actual: RequestSeries) {
+            condition = Prepared(profile.condition)
+            self.profile = profile
+            self.series = series
+            self.actual = actual
+        }
+
+        /// By the classes of the profile; nil: none of them fits.
+        func isFailure(status: UInt16) -> Bool? { profile.responseClasses.first { $0.condition.matches(status) }?.isFailure }
+    }
+
+    /// A condition with its expressions compiled. One that cannot be compiled matches nothing.
+    fileprivate indirect enum Prepared {
+        case all([Prepared]), any([Prepared]), not(Prepared)
+        case path(Regex<AnyRegexOutput>)
+        case method(HTTPMethod)
+        case never
+
+        init(_ condition: ServiceProfile.Route.Condition) {
+            switch condition {
+            case .all(let parts): self = .all(parts.map(Prepared.init))
+            case .any(let parts): self = .any(parts.map(Prepared.init))
+            case .not(let part): self = .not(Prepared(part))
+            case .method(let method): self = .method(method)
+            case .path(let text):
+                do { self = .path(try Regex(text)) } catch { self = .never }
+            }
+        }
+
+        func matches(_ method: HTTPMethod, _ path: Substring) -> Bool {
+            switch self {
+            case .all(let parts): parts.allSatisfy { $0.matches(method, path) }
+            case .any(let parts): parts.contains { $0.matches(method, path) }
+            case .not(let part): !part.matches(method, path)
+            case .method(let wanted): method == wanted
+            // Expressions of profiles are anchored at both ends.
+            case .path(let regex): (try? regex.wholeMatch(in: path)) != nil
+            case .never: false
+            }
+        }
+    }
+
+    private let routes: [Route]
+    private let rest: Route
+
+    /// `name` is the profile's `name:port`.
+    init(_ profile: ServiceProfile, name: String, direction: String, registry: MetricsRegistry) {
+        func made(_ route: ServiceProfile.Route) -> Route {
+            let labels = [("direction", direction), ("dst", name)] + route.labels.map { ("rt_" + $0.name, $0.value) }
+            return Route(route, series: RequestSeries(registry, prefix: "route_", labels), actual: RequestSeries(registry, prefix: "route_actual_", labels))
+        }
+        routes = profile.routes.map(made)
+        rest = made(ServiceProfile.Route(condition: .all([])))
+    }
+
+    /// The route of a request, or the one that stands for all others.
+    func find(_ head: RequestHead) -> Route {
+        let path = RouteTable.split("\(head.path)").path
+        return routes.first { $0.condition.matches(head.method, path) } ?? rest
+    }
+}
+
+extension ServiceProfile.Route.ResponseClass.Condition {
+    func matches(_ status: UInt16) -> Bool {
+        switch self {
+        case .all(let parts): parts.allSatisfy { $0.matches(status) }
+        case .any(let parts): parts.contains { $0.matches(status) }
+        case .not(let part): !part.matches(status)
+        case .status(let range): range.contains(status)
+        }
+    }
+}
