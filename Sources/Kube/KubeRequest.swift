@@ -41,6 +41,7 @@ public enum KubePatch: Sendable {
     /// Kubernetes' own merge, for built-in kinds only.
     case strategic(Value)
     /// Server-side apply: the object holds the fields that the manager means to own.
+    // tidy: name — the API's own word for whoever owns fields.
     case apply(KubeObject, fieldManager: String, force: Bool)
 
     var contentType: String {

@@ -1,3 +1,5 @@
+// The API client on the wire: requests as the API wants them, answers and errors as callers need them, and every limit.
+
 import Base
 import Documents
 import HTTP
@@ -47,8 +49,9 @@ import Transport
     @Test func `a list names the kind of its items and where the next page begins`() throws {
         let net = try Net()
         net.scripted.answer = { _, stream in stream.json(listText([podText("a", "1", typed: false)], version: "9", token: "next")) }
+        let labels = try LabelSelector(parsing: "app in (web, api),!old")
         let page: Result<KubeList, KubeError> = try net.wait { done in
-            net.client.list(.pods, labels: try! LabelSelector(parsing: "app in (web, api),!old"), fields: .node("n1"), limit: 2, done)
+            net.client.list(.pods, labels: labels, fields: .node("n1"), limit: 2, done)
         }
         let list = try page.get()
         #expect(list.items[0].kind == "Pod" && list.items[0].apiVersion == "v1" && list.resourceVersion == "9" && list.continueToken == "next")

@@ -1,3 +1,5 @@
+// Where the API server is and who we are to it, from kubeconfigs and from a pod; and base64, in which they carry bytes.
+
 import Base
 import Documents
 import HTTP

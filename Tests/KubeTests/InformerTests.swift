@@ -1,3 +1,5 @@
+// Informers over the network: listing, watching, resuming, starting over, and what consumers are told.
+
 import Base
 import Documents
 import HTTP

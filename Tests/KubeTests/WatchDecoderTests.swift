@@ -1,3 +1,5 @@
+// Watch streams as bytes: the same events in every split, and an end with a reason when they are none.
+
 import Base
 import Documents
 import Kube

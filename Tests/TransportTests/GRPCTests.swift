@@ -1,3 +1,5 @@
+// gRPC channels and servers face to face over the simulated network: calls, streams, deadlines, restarts, back-pressure.
+
 import Base
 import GRPC
 import HTTP

@@ -1,3 +1,5 @@
+// HTTP clients and servers face to face over the simulated network: both versions, plain and over TLS.
+
 import Base
 import HTTP
 import Platform

@@ -1,3 +1,5 @@
+// Names to addresses to connections, with a name server that has its troubles; and growing waits.
+
 import Base
 import DNS
 import Platform

@@ -1,3 +1,5 @@
+// TLS as a connection over a connection: who is let in, what is carried, how it ends.
+
 import Base
 import Platform
 import Simulator
