@@ -14,7 +14,7 @@ extern struct {
 
 static int chosen;
 
-__attribute__((constructor)) static void choose(void) {
+__attribute__((constructor)) void weft_hash_seed_choose(void) {
     const char *text = getenv("WEFT_SIM_HASH_SEED");
     if (text == NULL || *text == 0) return;
     uint64_t seed = strtoull(text, NULL, 0);

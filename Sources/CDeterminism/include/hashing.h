@@ -4,6 +4,10 @@
 #ifndef WEFT_HASHING_H
 #define WEFT_HASHING_H
 
+/// Takes the seed from the environment. Runs by itself before `main`; with a statically linked standard library that is too early,
+/// so such an executable calls it first thing, before anything is hashed. Idempotent.
+void weft_hash_seed_choose(void);
+
 /// Whether the environment chose the hash seed of this process.
 int weft_hash_seed_is_chosen(void);
 
