@@ -220,10 +220,13 @@ private struct JSONParser {
     mutating func string() throws(JSONFault) -> String {
         at += 1
         let start = at
+        var bits: UInt8 = 0
         while at < end {
             let byte = base[at]
+            bits |= byte
             if byte == 0x22 {
-                let text = try text(from: start, to: at)
+                // ASCII needs no validation, and is what nearly every string is.
+                let text = bits < 0x80 ? String(decoding: UnsafeBufferPointer(start: base + start, count: at - start), as: UTF8.self) : try text(from: start, to: at)
                 at += 1
                 return text
             }
