@@ -119,12 +119,13 @@ extension HTTP2Connection {
         while sendWindow > 0, ringFirst >= 0 {
             let slot = Int(ringFirst)
             leaveRing(slot)
+            // The peer lowered the stream's window while it stood here: it waits alone until that opens.
+            if streams[slot].sendWindow <= 0 { continue }
             let queue = streams[slot].queue.unsafelyUnwrapped
             let count = min(queue.bytes.count, peerFrameBytes, sendWindow, streams[slot].sendWindow)
             let isLast = count == queue.bytes.count
             queue.bytes.withUnsafeBytes { writeData(slot, UnsafeRawBufferPointer(rebasing: $0[..<count]), endStream: isLast && queue.ends) }
             queue.bytes.consume(count)
-            // A window that was lowered below what is in flight lets the stream wait outside of the ring.
             if !isLast { joinRing(slot) } else { finishQueue(slot, queue) }
         }
     }
