@@ -88,7 +88,7 @@ let package = Package(
             ("Base", []), ("Documents", ["Base"]), ("HTTP", ["Base"]), ("TLS", ["Base", "CDeterminism"]), ("DNS", ["Base"]),
             ("GRPC", ["Base", "HTTP"]), ("MeshAPI", ["Base"]), ("Capture", ["Base", "HTTP"]), ("Platform", ["Base"]),
             ("Transport", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "Simulator"]),
-            ("Kube", ["Base", "Documents", "Platform", "HTTP", "Transport", "Simulator"]),
+            ("Kube", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "APIServer", "Simulator"]),
             ("Proxy", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Simulator"]),
             ("Manifests", ["Base", "Documents", "Kube"]),
             ("APIServer", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Simulator", "Linux"]),

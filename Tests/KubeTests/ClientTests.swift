@@ -5,6 +5,7 @@ import Documents
 import HTTP
 import Kube
 import Simulator
+import TLS
 import Testing
 import Transport
 
@@ -193,6 +194,34 @@ import Transport
         #expect(event.value.text("involvedObject", "kind") == "ServiceAccount" && event.value.text("type") == "Normal" && event.namespace == "shop" && event.name.hasPrefix("web."))
         #expect(net.scripted.asked[1].path.hasSuffix("/events/" + event.name))
         #expect(net.scripted.asked[1].body.contains(#""count":2"#))
+    }
+
+    /// A server named `kubernetes` and a client certificate for `admin`, of one authority or, as a fault, of two.
+    private func secure(_ configuration: inout KubeConfiguration, name: String = "kubernetes", stranger: Bool = false) throws -> TLSServerConfiguration {
+        let start = WallTime(year: 2026, month: 6, day: 1, hour: 11)!
+        let root = try CertificateAuthority.selfSignedRoot(name: "kubernetes-ca", validity: start...start + .days(1))
+        let other = try CertificateAuthority.selfSignedRoot(name: "other-ca", validity: start...start + .days(1))
+        let admin = try root.issueCredentials(identity: "admin", validity: start...start + .days(1))
+        configuration.scheme = .https
+        configuration.serverName = "kubernetes"
+        configuration.anchorsPEM = Array((stranger ? other : root).certificate.pem.utf8)
+        configuration.certificatePEM = Array(admin.leaf.pem.utf8)
+        configuration.keyPEM = Array(admin.key.pem.utf8)
+        return TLSServerConfiguration(credentials: try root.issueCredentials(identity: name, validity: start...start + .days(1)), anchors: TrustAnchors([root.certificate]), alpn: [[UInt8]("h2"), [UInt8]("http/1.1")])
+    }
+
+    @Test func `over TLS both sides prove who they are`() throws {
+        let net = try Net(tls: { try self.secure(&$0) })
+        net.scripted.answer = { _, stream in stream.json(podText("web", "7")) }
+        #expect(try ask(net) { $0.get(.pods, KubeKey("shop", "web"), $1) }.get().name == "web")
+        #expect(net.scripted.callers == ["admin"])
+    }
+
+    @Test func `a server of another authority or name gets no request`() throws {
+        for net in [try Net(tls: { try self.secure(&$0, stranger: true) }), try Net(tls: { try self.secure(&$0, name: "other") })] {
+            guard case .failure(.transport(.handshakeFailed)) = try ask(net, { $0.get(.pods, KubeKey("shop", "web"), $1) }) else { return #expect(Bool(false)) }
+            #expect(net.scripted.asked.isEmpty)
+        }
     }
 
     @Test func `a call that is cancelled answers nothing and ends at the server`() throws {

@@ -8,6 +8,7 @@ import HTTP
 import Kube
 import Platform
 import Simulator
+import TLS
 import Testing
 import Transport
 
@@ -27,7 +28,10 @@ final class ScriptedServer: HTTPRequestHandler {
     var answer: (Asked, HTTPStream) -> Void = { _, stream in stream.respond(status: 404) }
     private var readers: [Reader] = []
 
+    var callers: [String?] = []
+
     func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool, peer: HTTPPeer) {
+        callers.append(peer.tls?.identity)
         let reader = Reader(self, Asked(
             method: "\(head.method)", path: "\(head.path)", body: "", contentType: head.headers.first("content-type"), authorization: head.headers.first("authorization")))
         readers.append(reader)
@@ -77,9 +81,14 @@ final class Net {
     let scripted = ScriptedServer()
     private(set) var client: KubeClient!
     private(set) var batch: FlushBatch!
+    private let tls: TLSServerConfiguration?
     private var listening: HTTPServer?
 
-    init(seed: UInt64 = 1, segmentation: Segmentation = .seeded, limits: KubeLimits = KubeLimits(), configure: (inout KubeConfiguration) -> Void = { _ in }) throws {
+    /// `authority`: speak TLS, with credentials that it is asked for in a turn of the server.
+    init(
+        seed: UInt64 = 1, segmentation: Segmentation = .seeded, limits: KubeLimits = KubeLimits(), configure: (inout KubeConfiguration) -> Void = { _ in },
+        tls makeTLS: ((inout KubeConfiguration) throws -> TLSServerConfiguration)? = nil
+    ) throws {
         var options = WorldOptions(start: WallTime(year: 2026, month: 6, day: 1, hour: 12)!)
         options.build = "test"
         options.segmentation = segmentation
@@ -91,8 +100,14 @@ final class Net {
         serverProcess.start()
         world.run(for: .zero)
         var configuration = KubeConfiguration(scheme: .http, host: "10.0.0.2", port: 8001)
-        configure(&configuration)
         var failure: (any Error)?
+        var served: TLSServerConfiguration?
+        if let makeTLS {
+            serverProcess.run { do { served = try makeTLS(&configuration) } catch { failure = error } }
+            if let failure { throw failure }
+        }
+        tls = served
+        configure(&configuration)
         process.run {
             do {
                 batch = FlushBatch(host: process)
@@ -105,7 +120,7 @@ final class Net {
 
     func listen() {
         serverProcess.run {
-            do { listening = try HTTPServer(batch: FlushBatch(host: serverProcess), address: SocketAddress(IPAddress(10, 0, 0, 2), 8001), handler: scripted) } catch { Issue.record(error) }
+            do { listening = try HTTPServer(batch: FlushBatch(host: serverProcess), address: SocketAddress(IPAddress(10, 0, 0, 2), 8001), tls: tls, handler: scripted) } catch { Issue.record(error) }
         }
     }
 

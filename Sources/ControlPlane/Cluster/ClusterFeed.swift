@@ -84,10 +84,10 @@ public final class ClusterFeed {
         let policy = policy
         switch kind {
         case .services: return feed(.services) { index.apply(Cluster.Service($0)) } remove: { index.remove(service: $0) }
-        case .pods: return feed(.pods) { index.apply(Cluster.Pod($0)) } remove: { index.remove(pod: $0) }
+        case .pods: return feed(.pods, trim: Self.podEssentials) { index.apply(Cluster.Pod($0)) } remove: { index.remove(pod: $0) }
         case .meshedPods:
             let meshed = LabelSelector([.init("linkerd.io/control-plane-ns", .exists)])
-            return feed(.pods, labels: meshed) { index.apply(Cluster.Pod($0)) } remove: { index.remove(pod: $0) }
+            return feed(.pods, labels: meshed, trim: Self.podEssentials) { index.apply(Cluster.Pod($0)) } remove: { index.remove(pod: $0) }
         case .endpointSlices:
             return feed(.endpointSlices) { object in
                 if let slice = Cluster.EndpointSlice(object) { index.apply(slice) } else { index.remove(slice: Cluster.Name(object)) }
@@ -139,6 +139,12 @@ public final class ClusterFeed {
             }
         }
         return informer
+    }
+
+    /// Pods are many, and the longest parts of them are never read.
+    private static func podEssentials(_ object: inout KubeObject) {
+        for field in ["volumes", "tolerations", "affinity", "ephemeralContainers", "topologySpreadConstraints"] { object.value.put(nil, at: "spec", field) }
+        for field in ["conditions", "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"] { object.value.put(nil, at: "status", field) }
     }
 
     /// Of these kinds nothing else is read, and there are many.
