@@ -50,6 +50,7 @@ int clinux_set_mode(int fd, uint32_t mode) { return result(fchmod(fd, mode)); }
 int clinux_sync(int fd) { return result(fsync(fd)); }
 int clinux_rename(const char *from, const char *to) { return result(rename(from, to)); }
 int clinux_unlink(const char *path) { return result(unlink(path)); }
+int clinux_make_directory(const char *path, uint32_t mode) { return result(mkdir(path, mode)); }
 
 int clinux_is_executable(const char *path) {
     struct stat s;
@@ -112,7 +113,7 @@ struct failure {
     int32_t step;
 };
 
-static const char *const steps[] = {"namespace", "group", "user", "redirection", "exec", "parent", "resolver"};
+static const char *const steps[] = {"namespace", "group", "user", "redirection", "exec", "parent", "mount"};
 
 static void fail(int report, int step) {
     struct failure failure = {errno, step};
@@ -129,9 +130,9 @@ static void become(const struct clinux_spawn_request *r, int report, pid_t paren
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (r->own_group) setpgid(0, 0);
     if (r->network_namespace != NULL && clinux_enter_network_namespace(r->network_namespace) < 0) fail(report, 0);
-    if (r->resolver_file != NULL
-        && (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount(r->resolver_file, "/etc/resolv.conf", NULL, MS_BIND, NULL) < 0))
-        fail(report, 6);
+    if (r->binds[0] != NULL && (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)) fail(report, 6);
+    for (const char *const *bind = r->binds; bind[0] != NULL; bind += 2)
+        if (mount(bind[0], bind[1], NULL, MS_BIND, NULL) < 0) fail(report, 6);
     if (r->group >= 0 && (setgroups(0, NULL) < 0 || setgid((gid_t)r->group) < 0)) fail(report, 1);
     if (r->user >= 0 && setuid((uid_t)r->user) < 0) fail(report, 2);
     // After setuid, which clears it.

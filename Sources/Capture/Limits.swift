@@ -32,4 +32,10 @@ public enum Limits {
     public static let firstLineBytesMax = 16 << 10
     /// Packets that could not be decoded and are named one by one in the report. Unit: problems. Full: only counted.
     public static let problemsMax = 64
+    /// Bytes of a live packet that are kept. Unit: bytes. Longer: cut, and counted as cut. Source: libpcap's own maximum; offloading
+    /// makes virtual frames of 64 KiB.
+    public static let livePacketBytesMax: Int32 = 262_144
+    /// Ring in which the kernel keeps live packets until they are taken. Unit: bytes. Full: packets are lost, and counted as lost.
+    /// Source: ours; two seconds of a gigabit per second between two looks are never reached by a demonstration.
+    public static let liveRingBytes: Int32 = 64 << 20
 }

@@ -15,8 +15,9 @@ public struct ChildProgram {
     public var environment: [(name: String, value: String)]
     /// `/run/netns/NAME`, entered before the program starts.
     public var networkNamespace: String?
-    /// A file that the program sees as /etc/resolv.conf, in a mount namespace of its own.
-    public var resolverFile: String?
+    /// Files or directories that the program sees at other paths, which must exist, in a mount namespace of its own; in order, so
+    /// that what a later one hides must be named before.
+    public var binds: [(source: String, target: String)] = []
     public var user: UInt32?
     public var group: UInt32?
     /// Standard input, output and error. nil: /dev/null.
@@ -29,14 +30,13 @@ public struct ChildProgram {
     public var hasOwnGroup: Bool
 
     public init(
-        path: String, arguments: [String], environment: [(name: String, value: String)], networkNamespace: String? = nil, resolverFile: String? = nil, user: UInt32? = nil,
+        path: String, arguments: [String], environment: [(name: String, value: String)], networkNamespace: String? = nil, user: UInt32? = nil,
         group: UInt32? = nil, input: Int32? = nil, output: Int32? = nil, error: Int32? = nil, diesWithParent: Bool = true, hasOwnGroup: Bool = false
     ) {
         self.path = path
         self.arguments = arguments
         self.environment = environment
         self.networkNamespace = networkNamespace
-        self.resolverFile = resolverFile
         self.user = user
         self.group = group
         self.input = input
@@ -52,17 +52,18 @@ public final class ChildProcess {
     public let pid: Int32
     private var ended: Int32?
 
-    /// Returns once the program itself runs. A failure names the step: namespace, resolver, group, user, redirection, exec.
+    /// Returns once the program itself runs. A failure names the step: namespace, mount, group, user, redirection, exec.
     public init(_ program: ChildProgram) throws(HostFailure) {
         let arguments = CStrings([program.path] + program.arguments)
         let environment = CStrings(program.environment.map { "\($0.name)=\($0.value)" })
-        let path = CStrings([program.path, program.networkNamespace ?? "", program.resolverFile ?? ""])
+        let path = CStrings([program.path, program.networkNamespace ?? ""])
+        let binds = CStrings(program.binds.flatMap { [$0.source, $0.target] })
         var request = clinux_spawn_request()
         request.path = path.pointers[0].map { UnsafePointer($0) }
         request.arguments = arguments.base
         request.environment = environment.base
         request.network_namespace = program.networkNamespace == nil ? nil : path.pointers[1].map { UnsafePointer($0) }
-        request.resolver_file = program.resolverFile == nil ? nil : path.pointers[2].map { UnsafePointer($0) }
+        request.binds = binds.base
         request.user = program.user.map { Int32(bitPattern: $0) } ?? -1
         request.group = program.group.map { Int32(bitPattern: $0) } ?? -1
         request.input = program.input ?? -1
@@ -72,7 +73,7 @@ public final class ChildProcess {
         request.own_group = program.hasOwnGroup ? 1 : 0
         var step: UnsafePointer<CChar>?
         let pid = clinux_spawn(&request, &step)
-        withExtendedLifetime((arguments, environment, path)) {}
+        withExtendedLifetime((arguments, environment, path, binds)) {}
         if pid < 0 {
             let name = step.map { String(cString: $0) } ?? "spawn"
             throw HostFailure("start (\(name))", errno: -pid, subject: name == "namespace" ? program.networkNamespace ?? program.path : program.path)

@@ -16,12 +16,15 @@ public final class PodNetwork {
     /// Holds the bridge at the subnet's first address, which is the pods' gateway. The control plane's place.
     public let hub: PodNamespace
     public private(set) var pods: [PodNamespace] = []
+    /// Files of the run that only root may read, in memory (tmpfs); removed with the run, however it ends.
+    public var directory: String { Self.directory(name) }
 
     private let ip: IPCommand
     private var lock: Int32
     private var lifeline: Int32 = -1
     private var guardian: ChildProcess?
     private var isRemoved = false
+    private var made = 0
 
     /// `subnet`: an IPv4 network of at most 24 bits of prefix, such as 10.77.0.0/16. Stale runs are removed first.
     public init(subnet: IPNetwork) throws(HostFailure) {
@@ -34,6 +37,7 @@ public final class PodNetwork {
         hub = PodNamespace(name: "\(name)-hub", role: "hub", address: .v4(base + 1))
         do throws(HostFailure) {
             try startGuardian()
+            _ = try checked("make directory", clinux_make_directory(directory, 0o700), subject: directory)
             try ip(["netns", "add", hub.name])
             try ip(["-n", hub.name, "link", "set", "lo", "up"])
             try ip(["-n", hub.name, "link", "add", "br0", "type", "bridge"])
@@ -51,7 +55,8 @@ public final class PodNetwork {
     /// its loopback.
     public func addPod(_ role: String, address: IPAddress? = nil) throws(HostFailure) -> PodNamespace {
         invariant(!isRemoved, "a pod network that was removed takes no pods")
-        let number = pods.count + 1
+        made += 1
+        let number = made
         let address = address ?? next()
         guard subnet.contains(address) else { throw HostFailure("add pod", .other, subject: "\(address) is not in \(subnet)") }
         guard !pods.contains(where: { $0.role == role || $0.address == address }) else { throw HostFailure("add pod", .addressInUse, subject: "\(role) \(address)") }
@@ -73,6 +78,21 @@ public final class PodNetwork {
         return pod
     }
 
+    /// Ends the programs of one pod and deletes it.
+    public func removePod(_ pod: PodNamespace) {
+        guard let index = pods.firstIndex(where: { $0 === pod }) else { return }
+        pods.remove(at: index)
+        take(away: pod)
+    }
+
+    private func take(away pod: PodNamespace) {
+        pod.endPrograms()
+        for pid in (try? ip(["netns", "pids", pod.name]))?.split(whereSeparator: \.isWhitespace).compactMap({ Int32($0) }) ?? [] where pid != clinux_process_id() {
+            _ = clinux_signal(pid, SIGKILL)
+        }
+        _ = try? ip(["netns", "del", pod.name])
+    }
+
     /// Gives the machine's own network an address on the bridge, so that programs outside of namespaces reach the pods.
     /// Fails when the subnet is in use there already.
     public func connectMachine(address: IPAddress) throws(HostFailure) {
@@ -90,16 +110,12 @@ public final class PodNetwork {
     public func remove() {
         if isRemoved { return }
         isRemoved = true
-        for pod in pods.reversed() + [hub] {
-            pod.endPrograms()
-            for pid in (try? ip(["netns", "pids", pod.name]))?.split(whereSeparator: \.isWhitespace).compactMap({ Int32($0) }) ?? [] where pid != clinux_process_id() {
-                _ = clinux_signal(pid, SIGKILL)
-            }
-            _ = try? ip(["netns", "del", pod.name])
-        }
+        for pod in pods.reversed() + [hub] { take(away: pod) }
+        pods = []
         if lifeline >= 0 { _ = clinux_close(lifeline) }
         lifeline = -1
         _ = guardian?.wait()
+        Self.removeDirectory(name)
         _ = clinux_unlink(Self.lockPath(name))
         _ = clinux_close(lock)
         lock = -1
@@ -115,6 +131,11 @@ public final class PodNetwork {
     // MARK: Names and their ends
 
     private static func lockPath(_ name: String) -> String { "/run/weft-\(name).lock" }
+    private static func directory(_ name: String) -> String { "/run/weft-\(name)" }
+
+    private static func removeDirectory(_ name: String) {
+        _ = try? ChildProcess.run(ChildProgram(path: "/bin/rm", arguments: ["-rf", directory(name)], environment: []))
+    }
 
     /// A name is a run's own as long as it holds the name's lock, which the kernel gives back whatever ends the process.
     private static func claim() throws(HostFailure) -> (String, Int32) {
@@ -146,6 +167,7 @@ public final class PodNetwork {
             if clinux_lock(fd) == 0 {
                 for pid in (try? ip(["netns", "pids", entry]))?.split(whereSeparator: \.isWhitespace).compactMap({ Int32($0) }) ?? [] { _ = clinux_signal(pid, SIGKILL) }
                 _ = try? ip(["netns", "del", entry])
+                removeDirectory(String(run))
                 _ = clinux_unlink(lockPath(String(run)))
             }
             _ = clinux_close(fd)
@@ -165,7 +187,7 @@ public final class PodNetwork {
               for p in $('\(ip.path)' netns pids "$n"); do kill -9 "$p"; done
               '\(ip.path)' netns del "$n"
             done
-            rm -f '\(Self.lockPath(name))'
+            rm -rf '\(directory)' '\(Self.lockPath(name))'
             """
         guardian = try ChildProcess(ChildProgram(
             path: "/bin/sh", arguments: ["-c", script], environment: [("PATH", ChildProcess.systemPath)], input: ends[0], diesWithParent: false, hasOwnGroup: true))

@@ -135,14 +135,20 @@ public final class NodeAgent {
             guard !service.isExternalName else { return nil }
             let slices = sliceInformer.objects(in: object.namespace).map { EndpointSlice($0) }.filter { $0.serviceName == object.name }
             let name = "\(object.name).\(object.namespace).svc"
-            if service.isHeadless { return PublishedService(name: name, addresses: slices.flatMap { $0.endpoints.filter { $0.isReady ?? true }.flatMap(\.addresses) }, ports: []) }
+            if service.isHeadless {
+                var named: [(name: String, port: UInt16)] = []
+                for port in slices.flatMap(\.ports) { if let number = port.port, !named.contains(where: { $0.port == number }) { named.append((port.name, number)) } }
+                let addresses = slices.flatMap { $0.endpoints.filter { $0.isReady ?? true }.flatMap(\.addresses) }
+                return PublishedService(name: name, addresses: addresses, isHeadless: true, portNames: named, ports: [])
+            }
             let ports = service.ports.filter { $0.transport == "TCP" }.flatMap { port in
                 let backends = slices.flatMap { slice in
                     slice.ports.filter { $0.name == port.name }.compactMap(\.port).flatMap { number in slice.endpoints.filter { $0.isReady ?? true }.flatMap(\.addresses).map { SocketAddress($0, number) } }
                 }
                 return service.clusterIPs.map { (address: SocketAddress($0, port.port), backends: backends) }
             }
-            return PublishedService(name: name, addresses: service.clusterIPs, ports: ports)
+            let named = service.ports.filter { $0.transport == "TCP" }.map { (name: $0.name, port: $0.port) }
+            return PublishedService(name: name, addresses: service.clusterIPs, isHeadless: false, portNames: named, ports: ports)
         }
         guard services != published else { return }
         published = services

@@ -52,10 +52,24 @@ public protocol PodRuntime: AnyObject {
 public struct PublishedService: Equatable, Sendable {
     /// `api.demo.svc` without the cluster domain.
     public var name: String
+    /// Its own addresses, or of a headless service those of its ready endpoints.
     public var addresses: [IPAddress]
+    public var isHeadless: Bool
+    /// Its ports for SRV records, of a headless service those of its endpoints; an unnamed port's name is empty.
+    public var portNames: [(name: String, port: UInt16)]
+    /// Where each of its own addresses leads; empty for a headless service.
     public var ports: [(address: SocketAddress, backends: [SocketAddress])]
 
+    public init(name: String, addresses: [IPAddress], isHeadless: Bool, portNames: [(name: String, port: UInt16)], ports: [(address: SocketAddress, backends: [SocketAddress])]) {
+        self.name = name
+        self.addresses = addresses
+        self.isHeadless = isHeadless
+        self.portNames = portNames
+        self.ports = ports
+    }
+
     public static func == (a: PublishedService, b: PublishedService) -> Bool {
-        a.name == b.name && a.addresses == b.addresses && a.ports.elementsEqual(b.ports) { $0.address == $1.address && $0.backends == $1.backends }
+        a.name == b.name && a.addresses == b.addresses && a.isHeadless == b.isHeadless && a.portNames.elementsEqual(b.portNames) { $0 == $1 }
+            && a.ports.elementsEqual(b.ports) { $0.address == $1.address && $0.backends == $1.backends }
     }
 }

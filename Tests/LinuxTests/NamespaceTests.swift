@@ -17,6 +17,7 @@ import Testing
         network.remove()
         #expect(namespaces(of: network.name) == [])
         #expect(access("/run/weft-\(network.name).lock", F_OK) != 0)
+        #expect(access(network.directory, F_OK) != 0)
     }
 
     private func namespaces(of run: String) -> [String] {
@@ -87,8 +88,13 @@ import Testing
             #expect(who.output.hasPrefix("2102\n2102\n") && who.output.contains("10.213.0.10") && who.output.hasSuffix("from the test"))
             #expect(who.status == 0)
             var resolver = bash("cat /etc/resolv.conf")
-            resolver.resolverFile = "/proc/version"
-            #expect(try pods[0].run(resolver).output.hasPrefix("Linux version"))
+            resolver.binds = [("/proc/version", "/etc/resolv.conf"), (network.directory, "/mnt")]
+            resolver.arguments[1] += "; ls -A /mnt; ls -ld /mnt"
+            let seen = try pods[0].run(resolver)
+            #expect(seen.output.hasPrefix("Linux version") && seen.output.contains("drwx------"), "\(seen)")
+            resolver.binds = [("/proc/version", "/no/such/file")]
+            let unbound = #expect(throws: HostFailure.self) { try pods[0].run(resolver) }
+            #expect(unbound?.operation == "start (mount)")
             #expect(try pods[0].run(bash("exit 7")).status == 7)
             #expect(try pods[0].run(bash("kill -9 $$")).status == 128 + SIGKILL)
             let failure = #expect(throws: HostFailure.self) { try pods[0].run(ChildProgram(path: "/no/such/program", arguments: [], environment: [])) }
@@ -141,7 +147,7 @@ import Testing
         try withHost { host in
             host.drive("the guardian removes \(name)") {
                 host.turn(waitingAtMost: .milliseconds(10))
-                return namespaces(of: name).isEmpty && access("/run/weft-\(name).lock", F_OK) != 0
+                return namespaces(of: name).isEmpty && access("/run/weft-\(name).lock", F_OK) != 0 && access("/run/weft-\(name)", F_OK) != 0
             }
         }
     }
@@ -149,11 +155,12 @@ import Testing
     @Test func `what a dead run left is removed by the next one`() throws {
         try #require(clinux_user_id() == 0, "these tests make network namespaces and need root")
         // A process number that no kernel gives out.
-        let add = bash("ip netns add wf9999999a-pod && ip netns add wfriendly-pod")
+        let add = bash("ip netns add wf9999999a-pod && ip netns add wfriendly-pod && mkdir -p /run/weft-wf9999999a/keys")
         #expect(try ChildProcess.run(add).status == 0)
         defer { _ = try? ChildProcess.run(bash("ip netns del wfriendly-pod; ip netns del wf9999999a-pod")) }
         try PodNetwork.removeStale()
         #expect(namespaces(of: "wf9999999a") == [])
+        #expect(access("/run/weft-wf9999999a", F_OK) != 0)
         #expect(namespaces(of: "wfriendly") == ["wfriendly-pod"])
     }
 

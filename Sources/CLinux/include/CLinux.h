@@ -95,6 +95,7 @@ int clinux_set_mode(int fd, uint32_t mode);
 int clinux_sync(int fd);
 int clinux_rename(const char *from, const char *to);
 int clinux_unlink(const char *path);
+int clinux_make_directory(const char *path, uint32_t mode);
 int clinux_is_executable(const char *path);
 int clinux_pipe(int ends[2]);
 // A file without a name, in memory, for what a child writes.
@@ -116,7 +117,7 @@ struct clinux_spawn_request {
     const char *const *arguments;
     const char *const *environment;
     const char *network_namespace; // path to enter before exec, or NULL
-    const char *resolver_file;     // seen as /etc/resolv.conf, or NULL
+    const char *const *binds;      // pairs of paths, NULL at the end: the first is seen at the second, in a mount namespace of its own
     int32_t user;                  // -1: unchanged
     int32_t group;                 // -1: unchanged
     int32_t input;                 // descriptors for 0, 1 and 2; -1: /dev/null
