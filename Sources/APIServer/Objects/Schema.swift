@@ -23,6 +23,8 @@ final class Schema {
     private let required: [String]
     private let allowed: [Value]
     private let document: Value
+    /// The schema as it was written.
+    var source: Value { document }
     private let isNullable: Bool
     private let preservesUnknown: Bool
     private let isIntOrString: Bool

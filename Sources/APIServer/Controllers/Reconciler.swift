@@ -1,0 +1,121 @@
+// The frame of every controller: changes put keys into a queue, each key is brought into order in a later turn, and a key that
+// failed comes again after a wait. A controller is told what changed, but looks only at what is.
+
+import Base
+import Documents
+import Kube
+import OrderedCollections
+import Platform
+
+class Reconciler {
+    let registry: Registry
+    let writer: Writer
+    let host: any Host
+    private var queue: OrderedSet<KubeKey> = []
+    private var isScheduled = false
+    /// Look-up only: how often a key has failed in a row.
+    private var failures: [KubeKey: Int] = [:]
+
+    init(registry: Registry, writer: Writer, host: any Host) {
+        self.registry = registry
+        self.writer = writer
+        self.host = host
+    }
+
+    /// Enqueues what a change of this collection concerns. Must not write.
+    func observe(_ collection: String, _ change: StoredChange) {}
+
+    /// Brings one key into order. Throwing brings it again later.
+    func reconcile(_ key: KubeKey) throws(KubeStatus) {}
+
+    final func enqueue(_ key: KubeKey) {
+        queue.append(key)
+        if isScheduled { return }
+        isScheduled = true
+        host.after(.zero) { [self] in run() }
+    }
+
+    final func enqueue(_ key: KubeKey, after delay: Interval) {
+        host.after(delay) { [self] in enqueue(key) }
+    }
+
+    private func run() {
+        let keys = queue
+        queue = []
+        isScheduled = false
+        for key in keys {
+            do throws(KubeStatus) {
+                try reconcile(key)
+                failures[key] = nil
+            } catch {
+                let count = (failures[key] ?? 0) + 1
+                failures[key] = count
+                host.log(.debug, "apiserver::controllers", "\(type(of: self)) \(key): \(error)")
+                // As client-go's rate limiter: 5 ms doubled with each failure, at most 1000 s; here at most 16 s.
+                enqueue(key, after: .milliseconds(5 << Int64(min(count, 11))))
+            }
+        }
+    }
+
+    // MARK: Shared words
+
+    /// Enqueues the controlling owner of this kind, if there is one.
+    final func enqueueOwner(of object: Value, kind: String) {
+        guard let owner = KubeObject(object).controller, owner.kind == kind else { return }
+        enqueue(KubeKey(object.text("metadata", "namespace") ?? "", owner.name))
+    }
+
+    /// Pods controlled by this object, by name.
+    final func pods(of owner: KubeObject) -> [KubeObject] {
+        registry.all(.pods, namespace: owner.namespace).filter { $0.controller?.uid == owner.uid }
+    }
+
+    /// Writes the status if it differs.
+    final func setStatus(_ resource: KubeResource, _ object: KubeObject, _ change: (inout Value) -> Void) throws(KubeStatus) {
+        try registry.update(resource, namespace: object.namespace, name: object.name, subresource: "status") { current in
+            var status = current.status == .null ? Value.object([:]) : current.status
+            change(&status)
+            current.status = status
+        }
+    }
+}
+
+extension KubeObject {
+    var isPodReady: Bool { value.items("status", "conditions").contains { $0.text("type") == "Ready" && $0.text("status") == "True" } }
+    var isPodActive: Bool { !isTerminating && !["Succeeded", "Failed"].contains(value.text("status", "phase") ?? "") }
+
+    /// A pod made from `spec.template` of this object.
+    func podTemplate(generateName: String? = nil, name: String? = nil) -> Value {
+        var pod = Value.members(["apiVersion": .string("v1"), "kind": .string("Pod")])
+        let template = value.member("spec", "template") ?? .null
+        for member in ["labels", "annotations", "finalizers"] { if let part = template.member("metadata", member) { pod.put(part, at: "metadata", member) } }
+        if let generateName { pod.put(.string(generateName), at: "metadata", "generateName") }
+        if let name { pod.put(.string(name), at: "metadata", "name") }
+        pod.put(.string(namespace), at: "metadata", "namespace")
+        pod.put(template.member("spec"), at: "spec")
+        var object = KubeObject(pod)
+        object.ownerReferences = [KubeOwner(controlling: self)]
+        return object.value
+    }
+}
+
+extension Value {
+    /// The conditions with this one set; its time moves only when its status does.
+    mutating func setCondition(_ type: String, _ status: Bool, reason: String, message: String, at time: Value) {
+        var conditions = items("conditions")
+        let word = status ? "True" : "False"
+        var condition = Value.members([
+            "type": .string(type), "status": .string(word), "lastUpdateTime": time, "lastTransitionTime": time, "reason": .string(reason), "message": .string(message),
+        ])
+        if let i = conditions.firstIndex(where: { $0.text("type") == type }) {
+            if conditions[i].text("status") == word {
+                condition.put(conditions[i].member("lastTransitionTime"), at: "lastTransitionTime")
+                if conditions[i].text("reason") == reason { condition.put(conditions[i].member("lastUpdateTime"), at: "lastUpdateTime") }
+            }
+            conditions[i] = condition
+        } else {
+            conditions.append(condition)
+        }
+        put(.array(conditions), at: "conditions")
+    }
+}
