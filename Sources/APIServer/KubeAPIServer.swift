@@ -81,6 +81,14 @@ public final class KubeAPIServer: HTTPRequestHandler {
 
     private var isSecure = false
 
+    /// Credentials under the names by which API servers are reached, and these addresses. Real clients send tokens over TLS only.
+    public static func makeCredentials(_ authority: CertificateAuthority, addresses: [IPAddress], at now: WallTime, options: APIServerOptions = APIServerOptions()) throws(Refusal) -> TLSCredentials {
+        let first = ServiceAddresses(network: options.serviceNetwork).address(1).map { [$0] } ?? []
+        return try authority.issueServerCredentials(
+            names: ["kubernetes.default.svc.cluster.local", "kubernetes.default.svc", "kubernetes.default", "kubernetes", "localhost"], addresses: addresses + first,
+            validity: (now - .hours(1))...(now + .days(365)))
+    }
+
     /// Where it listens; nil before `start` and after `stop`.
     public var address: SocketAddress? { server?.address }
 

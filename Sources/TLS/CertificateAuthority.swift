@@ -56,6 +56,17 @@ public final class CertificateAuthority: Sendable {
         return try TLSCredentials(key: key, chain: [leaf] + chain)
     }
 
+    /// Credentials of a server that is reached by several names and addresses, such as the Kubernetes API's. The first name is
+    /// the subject's, too.
+    public func issueServerCredentials(names: [String], addresses: [IPAddress], validity: ClosedRange<WallTime>) throws(Refusal) -> TLSCredentials {
+        guard let first = names.first, names.allSatisfy(SubjectNames.isIdentity) else { throw Refusal("a server needs names of 1 to 253 printable ASCII characters") }
+        let key = try PrivateKey.generate()
+        var blueprint = Blueprint(name: first, publicKey: key.pointer, validity: try clipped(validity), kind: .leaf)
+        blueprint.otherNames = Array(names.dropFirst())
+        blueprint.addresses = addresses
+        return try TLSCredentials(key: key, chain: [try blueprint.sign(issuer: certificate, key: self.key)] + chain)
+    }
+
     private func clipped(_ validity: ClosedRange<WallTime>) throws(Refusal) -> ClosedRange<WallTime> {
         let end = min(validity.upperBound, notAfter)
         guard validity.lowerBound <= end else { throw Refusal("the issuer \(certificate) expired at \(notAfter), before the validity asked for begins") }
@@ -75,6 +86,8 @@ private struct Blueprint {
     var validity: ClosedRange<WallTime>
     var kind: Kind
     var serial: [UInt8]?
+    var otherNames: [String] = []
+    var addresses: [IPAddress] = []
 
     /// Self-signed when `issuer` is nil.
     func sign(issuer: Certificate?, key: PrivateKey) throws(Refusal) -> Certificate {
@@ -125,7 +138,7 @@ private struct Blueprint {
             else { return false }
         }
         // The subject's key first: a root's authority key identifier is its own.
-        guard add(NID_subject_key_identifier, "hash"), add(NID_authority_key_identifier, "keyid"), let names = SubjectNames.single(name) else { return false }
+        guard add(NID_subject_key_identifier, "hash"), add(NID_authority_key_identifier, "keyid"), let names = SubjectNames.list([name] + otherNames, addresses: addresses) else { return false }
         defer { GENERAL_NAMES_free(names) }
         // Critical when the subject is empty (RFC 5280 section 4.2.1.6).
         return X509_add1_ext_i2d(x, NID_subject_alt_name, UnsafeMutableRawPointer(names), name.utf8.count > 64 ? 1 : 0, UInt(X509V3_ADD_APPEND)) == 1

@@ -53,15 +53,29 @@ public struct SubjectNames: Hashable, Sendable {
     }
 
     /// An owned `GENERAL_NAMES` with the identity as its one name: a URI if it has a scheme, else a DNS name.
-    static func single(_ identity: String) -> OpaquePointer? {
+    static func single(_ identity: String) -> OpaquePointer? { list([identity], addresses: []) }
+
+    /// GENERAL_NAMES of DNS names and URIs, then IP addresses. nil if OpenSSL is out of memory.
+    static func list(_ identities: [String], addresses: [IPAddress]) -> OpaquePointer? {
         guard let names = OPENSSL_sk_new_null() else { return nil }
-        guard let name = GENERAL_NAME_new(), let text = ASN1_STRING_type_new(V_ASN1_IA5STRING), ASN1_STRING_set(text, identity, Int32(identity.utf8.count)) == 1
-        else {
-            OPENSSL_sk_free(names)
-            return nil
+        func add(_ kind: Int32, _ type: Int32, _ bytes: [UInt8]) -> Bool {
+            guard let name = GENERAL_NAME_new(), let text = ASN1_STRING_type_new(type), ASN1_STRING_set(text, bytes, Int32(bytes.count)) == 1 else { return false }
+            GENERAL_NAME_set0_value(name, kind, text)
+            OPENSSL_sk_push(names, name)
+            return true
         }
-        GENERAL_NAME_set0_value(name, identity.contains("://") ? GEN_URI : GEN_DNS, text)
-        OPENSSL_sk_push(names, name)
+        for identity in identities {
+            guard add(identity.contains("://") ? GEN_URI : GEN_DNS, V_ASN1_IA5STRING, Array(identity.utf8)) else {
+                GENERAL_NAMES_free(names)
+                return nil
+            }
+        }
+        for address in addresses {
+            guard add(GEN_IPADD, V_ASN1_OCTET_STRING, address.octets) else {
+                GENERAL_NAMES_free(names)
+                return nil
+            }
+        }
         return names
     }
 
@@ -73,6 +87,14 @@ public struct SubjectNames: Hashable, Sendable {
 }
 
 extension IPAddress {
+    /// In network order: 4 or 16.
+    fileprivate var octets: [UInt8] {
+        switch self {
+        case .v4(let word): (0..<4).map { UInt8(truncatingIfNeeded: word >> UInt32(24 - 8 * $0)) }
+        case .v6(let high, let low): (0..<16).map { UInt8(truncatingIfNeeded: ($0 < 8 ? high : low) >> UInt64(56 - 8 * ($0 % 8))) }
+        }
+    }
+
     fileprivate init?(octets: [UInt8]) {
         switch octets.count {
         case 4: self.init(octets[0], octets[1], octets[2], octets[3])
