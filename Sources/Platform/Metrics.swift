@@ -55,8 +55,11 @@ public final class MetricsRegistry {
     private var families: [Family] = []
     private var familyIndex: [String: Int] = [:]
     private var seriesIndex: [String: Int] = [:]
+    private let limits: PlatformLimits
+    /// Series that were asked for when there was no room. Unit: series, counted each time.
+    public private(set) var refusedCount = 0
 
-    public init() {}
+    public init(limits: PlatformLimits = PlatformLimits()) { self.limits = limits }
 
     /// The series with these labels, made at first use. The full sample name is `name` as given.
     public func counter(_ name: String, help: String, _ labels: [(String, String)] = []) -> Metric { metric(name, help, .counter, labels) }
@@ -68,6 +71,7 @@ public final class MetricsRegistry {
         let key = name + text
         if let i = seriesIndex[key] { return families[family].histograms[i] }
         let made = Histogram(labels: text, bounds: bounds)
+        guard hasRoom else { return made }
         seriesIndex[key] = families[family].histograms.count
         families[family].histograms.append(made)
         return made
@@ -79,9 +83,17 @@ public final class MetricsRegistry {
         let key = name + text
         if let i = seriesIndex[key] { return families[family].metrics[i] }
         let made = Metric(labels: text)
+        guard hasRoom else { return made }
         seriesIndex[key] = families[family].metrics.count
         families[family].metrics.append(made)
         return made
+    }
+
+    /// Without room a series counts for its holder alone and is not shown.
+    private var hasRoom: Bool {
+        if seriesIndex.count < limits.metricSeriesMax { return true }
+        refusedCount += 1
+        return false
     }
 
     private func family(_ name: String, _ help: String, _ kind: Kind) -> Int {
@@ -130,7 +142,7 @@ public final class MetricsRegistry {
     }
 
     /// Series now known. Unit: series.
-    public var seriesCount: Int { families.reduce(0) { $0 + $1.metrics.count + $1.histograms.count } }
+    public var seriesCount: Int { seriesIndex.count }
 
     private static func format(_ labels: [(String, String)]) -> String {
         labels.map { name, value in

@@ -109,10 +109,18 @@ public final class Proxy {
 
     /// Every problem of the environment at once, the anchors' included.
     static func configure(_ settings: Settings) throws(ConfigurationProblems) -> (Configuration, TrustAnchors) {
-        let configuration = try Configuration.parse(settings)
-        do throws(PeerError) { return (configuration, try TrustAnchors(pem: configuration.identity.trustAnchorsPEM)) } catch {
-            throw ConfigurationProblems(lines: ["\(Configuration.prefix)IDENTITY_TRUST_ANCHORS cannot be used: \(error.rule)"])
+        var problems: [String] = []
+        var anchors: TrustAnchors?
+        let name = Configuration.prefix + "IDENTITY_TRUST_ANCHORS"
+        // What is missing, or no PEM at all, the parser says.
+        if let pem = settings[name], pem.contains("-----BEGIN CERTIFICATE-----") {
+            do throws(PeerError) { anchors = try TrustAnchors(pem: pem) } catch { problems.append("\(name) cannot be used: \(error.rule)") }
         }
+        do throws(ConfigurationProblems) {
+            let configuration = try Configuration.parse(settings)
+            if let anchors { return (configuration, anchors) }
+        } catch { problems = error.lines + problems }
+        throw ConfigurationProblems(lines: problems)
     }
 
     // MARK: The parts

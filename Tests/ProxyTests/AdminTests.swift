@@ -1,3 +1,5 @@
+// The admin port as probes, scrapers and people use it, over a simulated network; the beginning and end of a proxy's life.
+
 import Base
 import HTTP
 import MeshAPI
@@ -229,5 +231,16 @@ private final class ClosedListener: ConnectionHandler {
         held?.increment(by: 5)
         held = nil
         #expect(registry.counter("a_total", help: "a", [("x", "held")]).value == 5 && registry.counter("a_total", help: "a", [("x", "loose")]).value == 1)
+    }
+
+    @Test func `are bounded in number`() {
+        var limits = PlatformLimits()
+        limits.metricSeriesMax = 3
+        let registry = MetricsRegistry(limits: limits)
+        let all = (0..<5).map { registry.counter("a_total", help: "a", [("x", "\($0)")]) }
+        for metric in all { metric.increment() }
+        #expect(registry.seriesCount == 3 && registry.refusedCount == 2 && all[4].value == 1 && !registry.exposition().contains("x=\"3\""))
+        registry.counter("a_total", help: "a", [("x", "2")]).increment()
+        #expect(registry.exposition().contains("a_total{x=\"2\"} 2\n"))
     }
 }

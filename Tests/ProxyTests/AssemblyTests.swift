@@ -1,3 +1,5 @@
+// Whole proxies in a small mesh: real TLS, real gRPC, real redirects, a control plane that answers by a script.
+
 import Base
 import HTTP
 import MeshAPI

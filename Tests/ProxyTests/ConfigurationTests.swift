@@ -1,3 +1,5 @@
+// The environment as the chart writes it, and every way in which it can be wrong.
+
 import Base
 import Platform
 import Testing
@@ -76,7 +78,7 @@ import Testing
     }
 
     @Test func `is also wrong when its anchors are no certificates`() {
-        let problems = #expect(throws: ConfigurationProblems.self) { _ = try Proxy.configure(environment()) }
-        #expect(problems?.lines.first?.hasPrefix("LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS") == true)
+        let problems = #expect(throws: ConfigurationProblems.self) { _ = try Proxy.configure(environment(["INBOUND_PORTS": "x"])) }
+        #expect(problems?.lines.map { String($0.prefix(37)) } == ["LINKERD2_PROXY_INBOUND_PORTS must be ", "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"])
     }
 }

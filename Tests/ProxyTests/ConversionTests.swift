@@ -1,3 +1,5 @@
+// Messages of the proxy API against the values they become, and every rule a message can break.
+
 import Base
 import GRPC
 import HTTP

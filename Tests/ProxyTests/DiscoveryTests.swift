@@ -1,3 +1,5 @@
+// What discovery keeps, shares, replaces and forgets, over a source that says what a test tells it to.
+
 import Base
 import MeshAPI
 import Testing

@@ -1,3 +1,5 @@
+// Certification, renewal and every certificate that must not be taken; the gate before the first one.
+
 import Base
 import GRPC
 import MeshAPI

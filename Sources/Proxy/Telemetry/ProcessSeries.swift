@@ -19,9 +19,9 @@ final class ProcessSeries {
         self.host = host
         self.registry = registry
         started = host.now
-        registry.gauge("proxy_build_info", help: "Proxy build info", [("date", ""), ("git_sha", ""), ("profile", ""), ("vendor", "weft"), ("version", version)]).value = 1
-        registry.gauge("process_start_time_seconds", help: "Time that the process started (in seconds since the UNIX epoch)").value = Double(host.wall.seconds)
-        uptime = registry.counter("process_uptime_seconds_total", help: "Total time since the process started (in seconds)")
+        registry.gauge("proxy_build_info", help: "The build that runs.", [("date", ""), ("git_sha", ""), ("profile", ""), ("vendor", "weft"), ("version", version)]).value = 1
+        registry.gauge("process_start_time_seconds", help: "When the process started, in seconds since the UNIX epoch.").value = Double(host.wall.seconds)
+        uptime = registry.counter("process_uptime_seconds_total", help: "Seconds since the process started.")
     }
 
     func refresh() {
@@ -31,9 +31,9 @@ final class ProcessSeries {
         let fields = String(decoding: stat, as: UTF8.self).split(separator: ")", maxSplits: 1).last?.split(separator: " ") ?? []
         guard fields.count > 21, let user = Double(fields[11]), let system = Double(fields[12]), let threads = Double(fields[17]), let virtual = Double(fields[20]), let pages = Double(fields[21])
         else { return }
-        registry.counter("process_cpu_seconds_total", help: "Total user and system CPU time spent in seconds.").value = (user + system) / Self.ticksPerSecond
-        registry.gauge("process_threads", help: "Number of OS threads in the process.").value = threads
-        registry.gauge("process_virtual_memory_bytes", help: "Virtual memory size in bytes.").value = virtual
-        registry.gauge("process_resident_memory_bytes", help: "Resident memory size in bytes.").value = pages * Self.pageBytes
+        registry.counter("process_cpu_seconds_total", help: "CPU time used, user and system, in seconds.").value = (user + system) / Self.ticksPerSecond
+        registry.gauge("process_threads", help: "Threads of the process.").value = threads
+        registry.gauge("process_virtual_memory_bytes", help: "Virtual memory, in bytes.").value = virtual
+        registry.gauge("process_resident_memory_bytes", help: "Resident memory, in bytes.").value = pages * Self.pageBytes
     }
 }

@@ -29,7 +29,7 @@ final class StatusSeries {
         self.labels = labels
         self.statusesName = statusesName
         self.isGRPC = isGRPC
-        duration = registry.histogram(prefix + durationName, help: "The time between request initialization and response completion.", bounds: bounds, labels)
+        duration = registry.histogram(prefix + durationName, help: "Seconds from the request's head to the end of its response.", bounds: bounds, labels)
     }
 
     func observe(_ time: Interval) { duration.observe(Double(time.nanoseconds / 1000) / 1_000_000) }
@@ -40,7 +40,7 @@ final class StatusSeries {
         let code = error.isEmpty && isGRPC ? (grpcStatus ?? .unknown).rawValue : nil
         for entry in totals where entry.status == status && entry.grpcStatus == code && entry.error == error { return entry.metric.increment() }
         let said = isGRPC ? ("grpc_status", code.flatMap { GRPCStatus.Code(rawValue: $0)?.name } ?? "") : ("http_status", status == 0 ? "" : String(status))
-        let made = registry.counter(prefix + statusesName, help: "Completed request-response streams.", labels + [said, ("error", error)])
+        let made = registry.counter(prefix + statusesName, help: "Requests that are over, by how they ended.", labels + [said, ("error", error)])
         totals.append(Total(status: status, grpcStatus: code, error: error, metric: made))
         made.increment()
     }
@@ -72,7 +72,7 @@ final class BackendSeries {
 
     fileprivate init(_ registry: MetricsRegistry, labels: [(String, String)], isGRPC: Bool) {
         let prefix = "outbound_\(isGRPC ? "grpc" : "http")_route_backend_"
-        requests = registry.counter(prefix + "requests_total", help: "The total number of requests dispatched.", labels)
+        requests = registry.counter(prefix + "requests_total", help: "Requests given to the backend.", labels)
         statuses = StatusSeries(
             registry, prefix: prefix, durationName: "response_duration_seconds", statusesName: "response_statuses_total", bounds: [0.025, 0.05, 0.1, 0.25, 0.5, 1, 10], isGRPC: isGRPC, labels)
     }
@@ -89,7 +89,7 @@ final class BalancerSeries {
     init(_ registry: MetricsRegistry, kind: String, parent: ResourceName, backend: ResourceName, extra: [(String, String)] = []) {
         let labels = parent.parentLabels + backend.backendLabels + extra
         let name = "outbound_\(kind)_balancer_endpoints"
-        let help = "The number of endpoints currently in a balancer."
+        let help = "Endpoints of the balancer, by whether they can take requests."
         ready = registry.gauge(name, help: help, [("endpoint_state", "ready")] + labels)
         pending = registry.gauge(name, help: help, [("endpoint_state", "pending")] + labels)
     }
