@@ -127,6 +127,19 @@ import Transport
         #expect(mesh.calls.filter { $0 == "cart WatchPort 8080" }.count == 1)
     }
 
+    @Test func `forget with a new stream what the old one alone had said`() throws {
+        let (mesh, web, cart) = try shop(["CONTROL_STREAM_LIFETIME": "30s", "OUTBOUND_DISCOVERY_IDLE_TIMEOUT": "10m"])
+        mesh.services["10.96.0.2:80"] = ("cart.shop.svc.cluster.local", ["10.1.0.2:8080", "10.1.0.2:8081"])
+        mesh.wait("both proxies to be ready") { web.proxy.isReady && cart.proxy.isReady }
+        _ = web.get("/a", at: "10.96.0.2:80", host: "cart")
+        // The script's updates only ever add: what is left out is gone for a new stream alone.
+        mesh.services["10.96.0.2:80"] = ("cart.shop.svc.cluster.local", ["10.1.0.2:8080"])
+        mesh.run(.seconds(10))
+        #expect(web.proxy.stateText().contains("{\"addr\":\"10.1.0.2:8081\""))
+        mesh.run(.seconds(30))
+        #expect(!web.proxy.stateText().contains("{\"addr\":\"10.1.0.2:8081\"") && web.proxy.stateText().contains("{\"addr\":\"10.1.0.2:8080\""))
+    }
+
     @Test func `renew certificates under traffic`() throws {
         let (mesh, web, cart) = try shop()
         mesh.leafLifetime = .minutes(1)

@@ -133,13 +133,12 @@ private final class ScriptedCertifier: Certifier {
         let stranger = try bench.turn { try MeshAuthority() }
         let (identity, _) = try identity({ certifier in
             switch fault {
-            case "other name": certifier.change = { [authority = certifier.authority] response in
+            case "other name":
                 // The right key and a chain that verifies, but for somebody else.
-                guard let leaf = try? Certificate(der: response.leafBytes), let other = try? authority.credentials("cart") else { return }
-                _ = leaf
-                response = Mesh.Identity.CertifyResponse(leaf: other.leaf.der, intermediates: [])
-                response.validUntil = Mesh.timestamp(other.leaf.notAfter)
-            }
+                let stored = try PrivateKey.generate()
+                bench.process.simFiles.tree.put("/var/run/linkerd/identity/end-entity/key.p8", stored.pkcs8)
+                bench.process.simFiles.tree.put("/var/run/linkerd/identity/end-entity/csr.der", try CertificateSigningRequest.make(key: stored, identity: MeshAuthority.name("web")).der)
+                certifier.impostor = (stored, MeshAuthority.name("cart"))
             case "other key": certifier.impostor = (try PrivateKey.generate(), MeshAuthority.name("web"))
             case "over": certifier.change = { $0.validUntil = Mesh.timestamp(noon - .seconds(1)) }
             case "no end": certifier.change = { $0.clearValidUntil() }
@@ -149,6 +148,7 @@ private final class ScriptedCertifier: Certifier {
         }, anchors: fault == "other root" ? stranger.anchors : nil)
         bench.run(.seconds(5))
         #expect(!identity.isReady && identity.serverConfiguration == nil && bench.logged("Failed to obtain identity"), "\(bench.process.logLines)")
+        if fault == "other name" { #expect(bench.logged("not for \(MeshAuthority.name("web"))")) }
     }
 
     @Test(arguments: [true, false]) func `uses the key of its directory if key and request belong together`(_ belong: Bool) throws {
