@@ -26,6 +26,8 @@ struct HPACKDecoder: ~Copyable {
     /// What our SETTINGS_HEADER_TABLE_SIZE allows. Unit: bytes.
     private var tableBytesAllowed: Int
     private var mustUpdate = false
+    /// Counts the changes of the table: two equal blocks between which it stood still say the same.
+    private(set) var generation: UInt32 = 0
     private let tables = HPACKTables.shared
 
     init(tableBytes: Int = 4096) {
@@ -51,6 +53,7 @@ struct HPACKDecoder: ~Copyable {
                 let bytes = try reader.integer(prefixBits: 5)
                 guard bytes <= tableBytesAllowed else { throw .sizeUpdateTooLarge }
                 table.resize(bytes)
+                generation &+= 1
                 mustUpdate = false
                 continue
             }
@@ -97,9 +100,13 @@ struct HPACKDecoder: ~Copyable {
         let valueCount = try string(&reader, to: &fields, at: nameCount)
         let start = UnsafeRawPointer(fields.free)
         traits.isValueValid = isValidFieldValue(start + nameCount, valueCount)
+        if traits.pseudo != .none, traits.isValueValid { traits.isValueValid = traits.pseudo.accepts(UnsafeRawBufferPointer(start: start + nameCount, count: valueCount)) }
         traits.isSensitive = byte & 0xf0 == 0x10
         let field = HPACKField(name: start, nameCount: nameCount, value: start + nameCount, valueCount: valueCount, traits: traits)
-        if isIndexed { table.insert(field) }
+        if isIndexed {
+            table.insert(field)
+            generation &+= 1
+        }
         fields.add(inPlace: field)
     }
 

@@ -45,7 +45,9 @@ struct HPACKDynamicTable: ~Copyable {
     func contains(_ sequence: UInt32) -> Bool { Int(next &- sequence) <= count && sequence != next }
 
     @inline(__always)
-    subscript(sequence: UInt32) -> Entry { ring.unsafelyUnwrapped[Int(sequence) & ringMask] }
+    subscript(sequence: UInt32) -> Entry {
+        @inline(__always) unsafeAddress { UnsafePointer(ring.unsafelyUnwrapped + Int(sequence) & ringMask) }
+    }
 
     /// The bytes of an entry; valid until the next insertion.
     @inline(__always)

@@ -44,7 +44,7 @@ struct HPACKTraits {
     var pseudo = PseudoName.none
     /// Lower-case token, or a pseudo-header.
     var isNameValid = true
-    /// No control bytes, no white space at the ends.
+    /// No control bytes, no white space at the ends; of a pseudo-header also what its own grammar says.
     var isValueValid = true
     /// Never indexed (RFC 7541 section 6.2.3).
     var isSensitive = false
@@ -72,6 +72,8 @@ final class HPACKTables: @unchecked Sendable {
 
     /// By byte: 1 if it may stand in a lower-case field name (RFC 9110 section 5.6.2 without upper case).
     let nameBytes: UnsafeMutablePointer<UInt8>
+    /// By byte: 1 if it may stand in a host and port (RFC 3986 section 3.2 without user information).
+    let authorityBytes: UnsafeMutablePointer<UInt8>
     /// First static entry by hash of its name, 0 if none; then `nextByName`.
     let nameBuckets: UnsafeMutablePointer<UInt8>
     let nextByName: UnsafeMutablePointer<UInt8>
@@ -90,6 +92,9 @@ final class HPACKTables: @unchecked Sendable {
         nextByName = .allocate(capacity: 62)
         nameBytes.initialize(repeating: 0, count: 256)
         for byte in 0..<256 where Self.isNameByte(UInt8(byte)) { nameBytes[byte] = 1 }
+        authorityBytes = .allocate(capacity: 256)
+        authorityBytes.initialize(repeating: 0, count: 256)
+        for byte in 0x21..<0x7f where !#"@/?#\<>"^`{}|"#.utf8.contains(UInt8(byte)) { authorityBytes[byte] = 1 }
         makeHuffman()
         makeStatic()
     }
@@ -281,16 +286,21 @@ private func mixed(_ word: UInt64) -> UInt64 {
     return product.high ^ product.low
 }
 
+/// Both runs are the same bytes.
 @inline(__always)
 func equalBytes(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Bool {
-    var i = 0
-    while i &+ 8 <= count {
-        if a.loadUnaligned(fromByteOffset: i, as: UInt64.self) != b.loadUnaligned(fromByteOffset: i, as: UInt64.self) { return false }
-        i &+= 8
+    if count >= 8 {
+        var i = 0
+        while i &+ 8 < count {
+            if a.loadUnaligned(fromByteOffset: i, as: UInt64.self) != b.loadUnaligned(fromByteOffset: i, as: UInt64.self) { return false }
+            i &+= 8
+        }
+        return a.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self) == b.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
     }
-    while i < count {
-        if a.load(fromByteOffset: i, as: UInt8.self) != b.load(fromByteOffset: i, as: UInt8.self) { return false }
-        i &+= 1
+    if count >= 4 {
+        return a.loadUnaligned(as: UInt32.self) == b.loadUnaligned(as: UInt32.self)
+            && a.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self) == b.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
     }
+    for i in 0..<count where a.load(fromByteOffset: i, as: UInt8.self) != b.load(fromByteOffset: i, as: UInt8.self) { return false }
     return true
 }

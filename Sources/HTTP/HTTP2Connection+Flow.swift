@@ -97,7 +97,7 @@ extension HTTP2Connection {
 
     /// Puts a stream at the end of the ring if it has bytes to send and a window of its own.
     func joinRing(_ slot: Int) {
-        guard !streams[slot].isInRing, let queue = streams[slot].queue, !queue.bytes.isEmpty, streams[slot].sendWindow > 0 else { return }
+        guard !streams[slot].isInRing, let queue = streams.queue(slot), !queue.bytes.isEmpty, streams[slot].sendWindow > 0 else { return }
         streams[slot].isInRing = true
         streams[slot].ringPrevious = ringLast
         streams[slot].ringNext = -1
@@ -121,7 +121,7 @@ extension HTTP2Connection {
             leaveRing(slot)
             // The peer lowered the stream's window while it stood here: it waits alone until that opens.
             if streams[slot].sendWindow <= 0 { continue }
-            let queue = streams[slot].queue.unsafelyUnwrapped
+            let queue = streams.queue(slot).unsafelyUnwrapped
             let count = min(queue.bytes.count, peerFrameBytes, sendWindow, streams[slot].sendWindow)
             let isLast = count == queue.bytes.count
             queue.bytes.withUnsafeBytes { writeData(slot, UnsafeRawBufferPointer(rebasing: $0[..<count]), endStream: isLast && queue.ends) }
@@ -132,7 +132,7 @@ extension HTTP2Connection {
 
     /// The queue of a stream is empty: what stood behind the bytes goes out, or the owner learns that there is room.
     private func finishQueue(_ slot: Int, _ queue: HTTP2SendQueue) {
-        streams[slot].queue = nil
+        streams.setQueue(slot, nil)
         let id = streams[slot].id
         if let trailers = queue.trailers {
             writeHead(id, trailers: trailers)
@@ -147,7 +147,7 @@ extension HTTP2Connection {
     /// Sends what the windows allow and queues the rest.
     func send(_ slot: Int, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
         var rest = bytes
-        if let queue = streams[slot].queue {
+        if let queue = streams.queue(slot) {
             queue.bytes.append(rest)
             queue.ends = endStream
             return
@@ -170,7 +170,7 @@ extension HTTP2Connection {
         let queue = HTTP2SendQueue()
         queue.bytes.append(rest)
         queue.ends = endStream
-        streams[slot].queue = queue
+        streams.setQueue(slot, queue)
         joinRing(slot)
     }
 

@@ -47,7 +47,7 @@ extension HTTP2Connection {
         let slot = try sendable(stream)
         guard streams[slot].isHeadSent else { throw Refusal("the head must precede the body") }
         if bytes.byteCount == 0, !endStream { return }
-        guard bytes.byteCount + (streams[slot].queue?.bytes.count ?? 0) <= limits.streamQueueBytesMax else { throw Refusal("too many bytes wait on the stream (streamQueueBytesMax)") }
+        guard bytes.byteCount + (streams.queue(slot)?.bytes.count ?? 0) <= limits.streamQueueBytesMax else { throw Refusal("too many bytes wait on the stream (streamQueueBytesMax)") }
         if endStream { streams[slot].isLocalDone = true }
         bytes.withUnsafeBytes { send(slot, $0, endStream: endStream) }
     }
@@ -58,7 +58,7 @@ extension HTTP2Connection {
         guard !streams[slot].isTunnel || role == .server else { throw Refusal("a tunnel has no trailers (RFC 9113 section 8.5)") }
         try checkListSize(trailers)
         streams[slot].isLocalDone = true
-        if let queue = streams[slot].queue {
+        if let queue = streams.queue(slot) {
             queue.trailers = trailers
             return
         }

@@ -64,6 +64,10 @@ public final class HTTP2Connection: Engine {
     var block = ByteBuffer()
     var decoder: HPACKDecoder
     var fields: HeaderBlock
+    /// Heads that came before, by their header blocks.
+    var requestHeads = HeadCache<RequestHead>(slots: 8)
+    var responseHeads = HeadCache<ResponseHead>(slots: 8)
+    var trailerFields = HeadCache<Headers>(slots: 2)
     var pending: [HTTPEvent] = []
     var pendingNext = 0
 
@@ -202,7 +206,7 @@ public final class HTTP2Connection: Engine {
     /// Body bytes of this stream that wait for a window. Unit: bytes.
     public func bytesQueued(_ stream: HTTPStreamID) -> Int {
         let slot = streams.find(stream.rawValue)
-        return slot < 0 ? 0 : streams[slot].queue?.bytes.count ?? 0
+        return slot < 0 ? 0 : streams.queue(slot)?.bytes.count ?? 0
     }
 
     // MARK: Inside

@@ -38,8 +38,6 @@ struct HTTP2Stream {
     var unreturned = 0
     /// Body bytes that content-length still promises; -1 without one.
     var contentLeft = -1
-    /// What waits for a window.
-    var queue: HTTP2SendQueue?
     /// Neighbours in the ring of streams that wait for the connection's window; slot numbers, -1 for none.
     var ringNext: Int32 = -1
     var ringPrevious: Int32 = -1
@@ -58,93 +56,140 @@ final class HTTP2SendQueue {
     var trailers: Headers?
 }
 
-struct HTTP2StreamTable {
-    private var slots: [HTTP2Stream] = []
+struct HTTP2StreamTable: ~Copyable {
+    private var slots: UnsafeMutablePointer<HTTP2Stream>?
+    private var slotCount = 0
+    private var slotCapacity = 0
     private var free: [Int32] = []
     /// Slot number plus one by hash of the id, 0 for empty; linear probing.
-    private var index: [Int32] = []
+    private var index: UnsafeMutablePointer<Int32>?
+    private var indexMask = -1
     private var used = 0
+    /// What waits for a window, by slot. Kept apart so that streams are plain memory; short as long as nothing ever waited.
+    private var queues: [HTTP2SendQueue?] = []
+
+    deinit {
+        slots?.deallocate()
+        index?.deallocate()
+    }
 
     /// Streams with a slot, closed ones included.
     var count: Int { used }
 
     @inline(__always)
     subscript(slot: Int) -> HTTP2Stream {
-        @inline(__always) get { slots[slot] }
-        @inline(__always) _modify { yield &slots[slot] }
+        @inline(__always) unsafeAddress { UnsafePointer(slots.unsafelyUnwrapped + slot) }
+        @inline(__always) nonmutating unsafeMutableAddress { slots.unsafelyUnwrapped + slot }
+    }
+
+    @inline(__always)
+    func queue(_ slot: Int) -> HTTP2SendQueue? { slot < queues.count ? queues[slot] : nil }
+
+    mutating func setQueue(_ slot: Int, _ queue: HTTP2SendQueue?) {
+        while queues.count <= slot { queues.append(nil) }
+        queues[slot] = queue
     }
 
     /// The slot of a stream, -1 if it has none.
     @inline(__always)
     func find(_ id: UInt32) -> Int {
         if used == 0 { return -1 }
-        let mask = index.count &- 1
-        var at = Int(id >> 1) & mask
+        var at = Int(id >> 1) & indexMask
         while true {
-            let slot = Int(index[at]) &- 1
-            if slot < 0 || slots[slot].id == id { return slot }
-            at = (at &+ 1) & mask
+            let slot = Int(index.unsafelyUnwrapped[at]) &- 1
+            if slot < 0 || slots.unsafelyUnwrapped[slot].id == id { return slot }
+            at = (at &+ 1) & indexMask
         }
     }
 
     mutating func insert(_ stream: HTTP2Stream) -> Int {
-        if (used + 1) * 2 > index.count { growIndex() }
+        if (used + 1) * 2 > indexMask + 1 { growIndex() }
         let slot: Int
         if let last = free.popLast() {
             slot = Int(last)
-            slots[slot] = stream
         } else {
-            slot = slots.count
-            slots.append(stream)
+            if slotCount == slotCapacity { growSlots() }
+            slot = slotCount
+            slotCount += 1
         }
+        (slots.unsafelyUnwrapped + slot).initialize(to: stream)
         used += 1
         link(stream.id, slot)
         return slot
     }
 
     mutating func remove(_ slot: Int) {
-        let mask = index.count - 1
+        let index = index.unsafelyUnwrapped
+        let slots = slots.unsafelyUnwrapped
+        let mask = indexMask
         var hole = Int(slots[slot].id >> 1) & mask
-        while Int(index[hole]) - 1 != slot { hole = (hole + 1) & mask }
+        while Int(index[hole]) &- 1 != slot { hole = (hole &+ 1) & mask }
         // Entries behind the hole move up unless that would put them before their own place.
-        var at = (hole + 1) & mask
+        var at = (hole &+ 1) & mask
         while index[at] != 0 {
-            let home = Int(slots[Int(index[at]) - 1].id >> 1) & mask
-            if (at - home) & mask >= (at - hole) & mask {
+            let home = Int(slots[Int(index[at]) &- 1].id >> 1) & mask
+            if (at &- home) & mask >= (at &- hole) & mask {
                 index[hole] = index[at]
                 hole = at
             }
-            at = (at + 1) & mask
+            at = (at &+ 1) & mask
         }
         index[hole] = 0
-        slots[slot].queue = nil
+        if slot < queues.count { queues[slot] = nil }
         slots[slot].id = 0
-        free.append(Int32(slot))
+        free.append(Int32(truncatingIfNeeded: slot))
         used -= 1
     }
 
     mutating func removeAll() {
-        slots = []
+        slots?.deallocate()
+        index?.deallocate()
+        slots = nil
+        index = nil
+        slotCount = 0
+        slotCapacity = 0
+        indexMask = -1
         free = []
-        index = []
+        queues = []
         used = 0
     }
 
     /// Slots in use, by ascending stream id.
     var ordered: [Int] {
-        slots.indices.filter { slots[$0].id != 0 }.sorted { slots[$0].id < slots[$1].id }
+        guard let slots else { return [] }
+        return (0..<slotCount).filter { slots[$0].id != 0 }.sorted { slots[$0].id < slots[$1].id }
+    }
+
+    private mutating func growSlots() {
+        let capacity = max(8, slotCapacity * 2)
+        let fresh = UnsafeMutablePointer<HTTP2Stream>.allocate(capacity: capacity)
+        if let slots {
+            fresh.moveInitialize(from: slots, count: slotCount)
+            slots.deallocate()
+        }
+        slots = fresh
+        slotCapacity = capacity
     }
 
     private mutating func growIndex() {
-        index = [Int32](repeating: 0, count: max(16, index.count * 2))
-        for slot in slots.indices where slots[slot].id != 0 { link(slots[slot].id, slot) }
+        let capacity = max(16, (indexMask + 1) * 2)
+        index?.deallocate()
+        let fresh = UnsafeMutablePointer<Int32>.allocate(capacity: capacity)
+        fresh.initialize(repeating: 0, count: capacity)
+        index = fresh
+        indexMask = capacity - 1
+        for slot in 0..<slotCount {
+            let id = slots.unsafelyUnwrapped[slot].id
+            if id != 0 { link(id, slot) }
+        }
     }
 
-    private mutating func link(_ id: UInt32, _ slot: Int) {
-        let mask = index.count - 1
-        var at = Int(id >> 1) & mask
-        while index[at] != 0 { at = (at + 1) & mask }
-        index[at] = Int32(slot + 1)
+    @inline(__always)
+    private func link(_ id: UInt32, _ slot: Int) {
+        let index = index.unsafelyUnwrapped
+        var at = Int(id >> 1) & indexMask
+        while index[at] != 0 { at = (at &+ 1) & indexMask }
+        index[at] = Int32(truncatingIfNeeded: slot &+ 1)
     }
 }
 

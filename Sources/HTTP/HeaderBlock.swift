@@ -186,77 +186,31 @@ struct HeaderBlock: ~Copyable {
     private mutating func addPseudo(_ field: HPACKField) {
         hasPseudo = true
         if hasRegular { return broken("a pseudo-header after a regular field (RFC 9113 section 8.3)") }
-        if !field.traits.isValueValid { return broken("a pseudo-header's value holds a control byte, or white space at an end (RFC 9113 section 8.2.1)") }
-        let value = field.valueBytes
+        if !field.traits.isValueValid { return broken(field.traits.pseudo.rule) }
         let isRepeated: Bool
         switch field.traits.pseudo {
         case .method:
             isRepeated = method != nil
-            method = HTTPMethod(bytes: value)
-            if !isToken(value) { broken(":method is not a token (RFC 9110 section 9.1)") }
+            method = HTTPMethod(bytes: field.valueBytes)
         case .scheme:
             isRepeated = scheme != nil
-            scheme = HTTPScheme(bytes: value)
-            if scheme == nil { broken(":scheme is neither http nor https (RFC 9113 section 8.3.1)") }
+            scheme = field.valueCount == 4 ? .http : .https
         case .authority:
             isRepeated = authority != nil
-            authority = HTTPText(value)
-            if !isAuthority(value) { broken(":authority holds user information or bytes outside of a host and port (RFC 9113 section 8.3.1)") }
+            authority = HTTPText(field.valueBytes)
         case .path:
             isRepeated = path != nil
-            path = HTTPText(value)
-            if !isPath(value) { broken(":path is empty, does not begin with a slash, or holds a space (RFC 9113 section 8.3.1)") }
+            path = HTTPText(field.valueBytes)
         case .status:
             isRepeated = status != nil
-            status = parseStatus(value)
-            if status == nil { broken(":status is not three digits (RFC 9113 section 8.3.2)") }
+            let digits = field.valueBytes
+            status = UInt16(digits[0] &- 48) &* 100 &+ UInt16(digits[1] &- 48) &* 10 &+ UInt16(digits[2] &- 48)
         case .protocol:
             isRepeated = tunnelProtocol != nil
-            tunnelProtocol = String(decoding: value, as: UTF8.self)
-            if !isToken(value) { broken(":protocol is not a token (RFC 8441 section 4)") }
-        case .none, .unknown:
-            return broken("an undefined pseudo-header (RFC 9113 section 8.3)")
+            tunnelProtocol = String(decoding: field.valueBytes, as: UTF8.self)
+        case .none, .unknown: return
         }
         if isRepeated { broken("a pseudo-header twice (RFC 9113 section 8.3)") }
-    }
-
-    private func parseStatus(_ text: UnsafeRawBufferPointer) -> UInt16? {
-        guard text.count == 3 else { return nil }
-        var value: UInt16 = 0
-        for byte in text {
-            guard byte >= 48, byte <= 57 else { return nil }
-            value = value * 10 + UInt16(byte - 48)
-        }
-        return value >= 100 ? value : nil
-    }
-
-    private func isToken(_ text: UnsafeRawBufferPointer) -> Bool {
-        for byte in text where HPACKTables.shared.nameBytes[Int(lowercased(byte))] == 0 { return false }
-        return text.count > 0
-    }
-
-    /// No white space and no control bytes (those were refused before); bytes above ASCII only as UTF-8.
-    private func isPath(_ text: UnsafeRawBufferPointer) -> Bool {
-        guard text.count > 0, text[0] == UInt8(ascii: "/") || text.count == 1 && text[0] == UInt8(ascii: "*") else { return false }
-        var high: UInt8 = 0
-        for byte in text {
-            if byte <= 0x20 { return false }
-            high |= byte
-        }
-        return high < 0x80 || String(validating: text, as: UTF8.self) != nil
-    }
-
-    private func isAuthority(_ text: UnsafeRawBufferPointer) -> Bool {
-        for byte in text {
-            if byte <= 0x20 || byte >= 0x7f { return false }
-            switch byte {
-            case UInt8(ascii: "@"), UInt8(ascii: "/"), UInt8(ascii: "?"), UInt8(ascii: "#"), UInt8(ascii: "\\"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\""), UInt8(ascii: "^"),
-                UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "}"), UInt8(ascii: "|"):
-                return false
-            default: break
-            }
-        }
-        return true
     }
 
     // MARK: Whole messages
@@ -319,7 +273,7 @@ struct HeaderBlock: ~Copyable {
             if !isSame { broken("host and :authority differ (RFC 9113 section 8.3.1)") }
         } else {
             authority = HTTPText(value)
-            if !isAuthority(value) { broken("host holds bytes outside of a host and port (RFC 9110 section 7.2)") }
+            if !PseudoName.authority.accepts(value) { broken("host holds bytes outside of a host and port (RFC 9110 section 7.2)") }
         }
         for i in hostIndex..<fieldCount - 1 { fields[i] = fields[i + 1] }
         fieldCount -= 1
@@ -363,6 +317,51 @@ struct HeaderBlock: ~Copyable {
         fieldCount = kept
         fields[first].valueStart = Int32(start)
         fields[first].valueCount = Int32(bytesUsed - start)
+    }
+}
+
+extension PseudoName {
+    /// The value fits the grammar of this pseudo-header. Control bytes have been looked for already.
+    func accepts(_ value: UnsafeRawBufferPointer) -> Bool {
+        let tables = HPACKTables.shared
+        switch self {
+        case .method, .protocol:
+            for byte in value where tables.nameBytes[Int(lowercased(byte))] == 0 { return false }
+            return value.count > 0
+        case .scheme: return HTTPScheme(bytes: value) != nil
+        case .authority:
+            for byte in value where tables.authorityBytes[Int(byte)] == 0 { return false }
+            return true
+        case .path: return isPath(value)
+        case .status: return value.count == 3 && value.allSatisfy { $0 >= 48 && $0 <= 57 } && value[0] != 48
+        case .none: return true
+        case .unknown: return false
+        }
+    }
+
+    /// A slash or an asterisk first, no white space; bytes above ASCII only as UTF-8.
+    private func isPath(_ text: UnsafeRawBufferPointer) -> Bool {
+        guard text.count > 0, text[0] == UInt8(ascii: "/") || text.count == 1 && text[0] == UInt8(ascii: "*") else { return false }
+        var high: UInt8 = 0
+        for byte in text {
+            if byte <= 0x20 { return false }
+            high |= byte
+        }
+        return high < 0x80 || String(validating: text, as: UTF8.self) != nil
+    }
+
+    /// What a value that is not accepted breaks.
+    var rule: StaticString {
+        switch self {
+        case .none: ""
+        case .method: ":method is not a token (RFC 9110 section 9.1)"
+        case .scheme: ":scheme is neither http nor https (RFC 9113 section 8.3.1)"
+        case .authority: ":authority holds user information or bytes outside of a host and port (RFC 9113 section 8.3.1)"
+        case .path: ":path is empty, does not begin with a slash, or holds white space (RFC 9113 section 8.3.1)"
+        case .status: ":status is not three digits from 100 on (RFC 9113 section 8.3.2)"
+        case .protocol: ":protocol is not a token (RFC 8441 section 4)"
+        case .unknown: "an undefined pseudo-header (RFC 9113 section 8.3)"
+        }
     }
 }
 
