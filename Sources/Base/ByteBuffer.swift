@@ -142,6 +142,22 @@ public struct ByteBuffer: ~Copyable {
         try withUnsafeBytes { (raw: UnsafeRawBufferPointer) throws(E) -> R in try body(raw.bytes) }
     }
 
+    /// The bytes from head to tail without a closure, for parsers whose heads are smaller than the price of a generic call into another
+    /// module. Valid until the buffer changes.
+    public var unsafeBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base.map { UnsafeRawPointer($0) + head }, count: tail - head) }
+
+    /// At least `bytes` of free space at the tail, valid until the buffer changes; `commit` keeps what was written there.
+    public mutating func unsafeRoom(_ bytes: Int) -> UnsafeMutableRawPointer {
+        reserve(max(1, bytes))
+        return base.unsafelyUnwrapped + tail
+    }
+
+    /// The first `bytes` of the room that `unsafeRoom` gave belong to the buffer.
+    public mutating func commit(_ bytes: Int) {
+        invariant(bytes >= 0 && bytes <= capacity - tail, "committed more bytes than there was room")
+        tail += bytes
+    }
+
     /// At least `bytes` of free space at the tail; `body` fills a prefix of it and returns how much.
     @discardableResult
     public mutating func fill<E: Error>(reserving bytes: Int, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Int) throws(E) -> Int {

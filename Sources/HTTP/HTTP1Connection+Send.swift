@@ -13,25 +13,23 @@ extension HTTP1Connection {
         var facts = HTTP1SentFacts(dropsLength: isConnect)
         let bound = 192 + head.method.byteCount + 2 * head.authority.count + head.path.count + head.headers.bytesOnWire
         let isLast = isShuttingDown
-        try output.fill(reserving: bound) { (raw) throws(Refusal) -> Int in
-            var out = HTTP1Writer(raw.baseAddress.unsafelyUnwrapped)
-            try out.putRequestLine(head)
-            out.put("host: ")
-            out.put(text: head.authority)
-            out.put("\r\n")
-            try out.put(head.headers, &facts)
-            if !isConnect {
-                if facts.length == nil {
-                    if !endStream { out.put("transfer-encoding: chunked\r\n") } else if head.method.expectsContent { out.put("content-length: 0\r\n") }
-                } else if endStream, facts.length != 0 {
-                    throw Refusal("the request announces a body and ends without one")
-                }
+        var out = HTTP1Writer(output.unsafeRoom(bound))
+        try out.putRequestLine(head)
+        out.put("host: ")
+        out.put(text: head.authority)
+        out.put("\r\n")
+        try out.put(head.headers, &facts)
+        if !isConnect {
+            if facts.length == nil {
+                if !endStream { out.put("transfer-encoding: chunked\r\n") } else if head.method.expectsContent { out.put("content-length: 0\r\n") }
+            } else if endStream, facts.length != 0 {
+                throw Refusal("the request announces a body and ends without one")
             }
-            if isLast { facts.closes = true }
-            out.putConnection(facts, keepsAlive: false)
-            out.put("\r\n")
-            return out.count
         }
+        if isLast { facts.closes = true }
+        out.putConnection(facts, keepsAlive: false)
+        out.put("\r\n")
+        output.commit(out.count)
         stream &+= 1
         isHead = head.method == .head
         self.isConnect = isConnect
@@ -146,13 +144,11 @@ extension HTTP1Connection {
             if writing == .tunnel { throw Refusal("a tunnel has no trailers") }
             return try sendData(stream, RawSpan(), endStream: true)
         }
-        try output.fill(reserving: 8 + trailers.bytesOnWire) { (raw) throws(Refusal) -> Int in
-            var out = HTTP1Writer(raw.baseAddress.unsafelyUnwrapped)
-            out.put("0\r\n")
-            try out.put(trailers: trailers)
-            out.put("\r\n")
-            return out.count
-        }
+        var out = HTTP1Writer(output.unsafeRoom(8 + trailers.bytesOnWire))
+        out.put("0\r\n")
+        try out.put(trailers: trailers)
+        out.put("\r\n")
+        output.commit(out.count)
         writing = .complete
         endExchangeIfComplete()
     }
@@ -170,15 +166,14 @@ extension HTTP1Connection {
         guard stream.rawValue == self.stream, writing != .failed else { throw Refusal(writing == .failed ? "the connection has failed" : "the exchange is over") }
     }
 
+    @inline(__always)
     private func writeResponse(_ head: ResponseHead, _ facts: inout HTTP1SentFacts, _ framing: (inout HTTP1Writer, inout HTTP1SentFacts) throws(Refusal) -> Void) throws(Refusal) {
-        try output.fill(reserving: 192 + head.reason.count + head.headers.bytesOnWire) { (raw) throws(Refusal) -> Int in
-            var out = HTTP1Writer(raw.baseAddress.unsafelyUnwrapped)
-            try out.putStatusLine(head)
-            try out.put(head.headers, &facts)
-            try framing(&out, &facts)
-            out.put("\r\n")
-            return out.count
-        }
+        var out = HTTP1Writer(output.unsafeRoom(192 + head.reason.count + head.headers.bytesOnWire))
+        try out.putStatusLine(head)
+        try out.put(head.headers, &facts)
+        try framing(&out, &facts)
+        out.put("\r\n")
+        output.commit(out.count)
     }
 
     private func appendChunkSize(_ count: Int) {

@@ -121,9 +121,7 @@ public final class HTTP1Connection: Engine {
                 return peerEnded ? data(0, endStream: true) : settle()
             case .chunkLine:
                 do throws(HTTP1Fault) {
-                    guard let line = try input.withUnsafeBytes({ (raw) throws(HTTP1Fault) in try readChunkLine(raw, extensionsLeft: extensionsLeft) }) else {
-                        return endedEarly(isHead: false)
-                    }
+                    guard let line = try readChunkLine(input.unsafeBytes, extensionsLeft: extensionsLeft) else { return endedEarly(isHead: false) }
                     input.consume(line.byteCount)
                     extensionsLeft -= line.extensionBytes
                     reading = line.size > 0 ? .chunk(line.size) : .trailers
@@ -132,11 +130,12 @@ public final class HTTP1Connection: Engine {
                 if input.isEmpty { return endedEarly(isHead: false) }
                 return chunk(left)
             case .chunkEnd:
-                guard input.count >= 2 else {
-                    if input.count == 1, input.withUnsafeBytes({ $0[0] }) != carriageReturn { return fail(faultOfChunkEnd) }
+                let raw = input.unsafeBytes
+                guard raw.count >= 2 else {
+                    if raw.count == 1, raw[0] != carriageReturn { return fail(faultOfChunkEnd) }
                     return endedEarly(isHead: false)
                 }
-                if input.withUnsafeBytes({ $0[0] != carriageReturn || $0[1] != lineFeed }) { return fail(faultOfChunkEnd) }
+                if raw[0] != carriageReturn || raw[1] != lineFeed { return fail(faultOfChunkEnd) }
                 input.consume(2)
                 reading = .chunkLine
             case .trailers:
@@ -157,11 +156,10 @@ public final class HTTP1Connection: Engine {
     }
 
     /// The bytes of the last `data` event, valid inside `body` only.
-    public func withData<R, E: Error>(_ body: (RawSpan) throws(E) -> R) throws(E) -> R {
-        try input.withUnsafeBytes { (raw: UnsafeRawBufferPointer) throws(E) -> R in
-            try body(UnsafeRawBufferPointer(rebasing: raw.prefix(dataBytes)).bytes)
-        }
-    }
+    public func withData<R, E: Error>(_ body: (RawSpan) throws(E) -> R) throws(E) -> R { try body(lastData.bytes) }
+
+    /// The same without a closure, valid until the next call of this engine: what moves bytes on per event need not pay for a generic call.
+    public var lastData: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: input.unsafeBytes.baseAddress, count: dataBytes) }
 
     public func drainOutput(into buffer: inout ByteBuffer) {
         if !output.isEmpty { buffer.append(moving: &output) }
@@ -197,10 +195,9 @@ public final class HTTP1Connection: Engine {
     private func readRequest() -> HTTPEvent? {
         if reader.isUntouched, !skipEmptyLine() { return input.isEmpty || !peerEnded ? settle() : endedEarly(isHead: true) }
         do throws(HTTP1Fault) {
-            guard let head = try input.withUnsafeBytes({ (raw) throws(HTTP1Fault) -> RequestHead? in
-                guard try reader.read(raw, .request, limits, isEnd: peerEnded) else { return nil }
-                return try requestHead(raw.baseAddress.unsafelyUnwrapped)
-            }) else { return input.isEmpty ? settle() : endedEarly(isHead: true) }
+            let raw = input.unsafeBytes
+            guard try reader.read(raw, .request, limits, isEnd: peerEnded) else { return raw.isEmpty ? settle() : endedEarly(isHead: true) }
+            let head = try requestHead(raw.baseAddress.unsafelyUnwrapped)
             input.consume(reader.byteCount)
             stream &+= 1
             writing = .head
@@ -212,18 +209,14 @@ public final class HTTP1Connection: Engine {
 
     /// RFC 9112 section 2.2: one empty line before a request line is overlooked. False: the next byte must come first.
     private func skipEmptyLine() -> Bool {
-        let isThere = input.withUnsafeBytes { raw -> Bool? in
-            guard raw.count > 0 else { return nil }
-            guard raw[0] == carriageReturn, !hasSkippedLine else { return false }
-            return raw.count == 1 ? nil : raw[1] == lineFeed
-        }
-        guard let isThere else { return false }
-        if isThere {
-            input.consume(2)
-            hasSkippedLine = true
-            return !input.isEmpty
-        }
-        return true
+        let raw = input.unsafeBytes
+        guard raw.count > 0 else { return false }
+        guard raw[0] == carriageReturn, !hasSkippedLine else { return true }
+        guard raw.count > 1 else { return false }
+        guard raw[1] == lineFeed else { return true }
+        input.consume(2)
+        hasSkippedLine = true
+        return !input.isEmpty
     }
     private var hasSkippedLine = false
 
@@ -298,11 +291,10 @@ public final class HTTP1Connection: Engine {
 
     private func readResponse() -> HTTPEvent? {
         do throws(HTTP1Fault) {
-            guard let head = try input.withUnsafeBytes({ (raw) throws(HTTP1Fault) -> ResponseHead? in
-                guard try reader.read(raw, .response, limits, isEnd: peerEnded) else { return nil }
-                try reader.judgeFraming()
-                return responseHead(raw.baseAddress.unsafelyUnwrapped)
-            }) else { return input.isEmpty && reader.isUntouched ? settle() : endedEarly(isHead: true) }
+            let raw = input.unsafeBytes
+            guard try reader.read(raw, .response, limits, isEnd: peerEnded) else { return raw.isEmpty ? settle() : endedEarly(isHead: true) }
+            try reader.judgeFraming()
+            let head = responseHead(raw.baseAddress.unsafelyUnwrapped)
             let flags = reader.flags
             let status = head.status
             if status == 101, !asksUpgrade || writing != .complete {
@@ -376,17 +368,17 @@ public final class HTTP1Connection: Engine {
             return data(bytes, endStream: false)
         }
         // The usual end of a small body, seen at once: one event less.
-        if input.withUnsafeBytes({ $0.count >= bytes + 7 && isPlainEnd($0.baseAddress.unsafelyUnwrapped + bytes) }) { return data(bytes, endStream: true, framing: 7) }
+        let raw = input.unsafeBytes
+        if raw.count >= bytes + 7, isPlainEnd(raw.baseAddress.unsafelyUnwrapped + bytes) { return data(bytes, endStream: true, framing: 7) }
         reading = .chunkEnd
         return data(bytes, endStream: false)
     }
 
     private func readTrailers() -> HTTPEvent? {
         do throws(HTTP1Fault) {
-            guard let trailers = try input.withUnsafeBytes({ (raw) throws(HTTP1Fault) -> Headers? in
-                guard try reader.read(raw, .trailers, limits, isEnd: peerEnded) else { return nil }
-                return reader.takeHeaders(raw.baseAddress.unsafelyUnwrapped, dropsLength: false)
-            }) else { return endedEarly(isHead: false) }
+            let raw = input.unsafeBytes
+            guard try reader.read(raw, .trailers, limits, isEnd: peerEnded) else { return endedEarly(isHead: false) }
+            let trailers = reader.takeHeaders(raw.baseAddress.unsafelyUnwrapped, dropsLength: false)
             input.consume(reader.byteCount)
             reader.reset()
             if trailers.isEmpty { return data(0, endStream: true) }

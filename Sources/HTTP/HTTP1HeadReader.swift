@@ -58,6 +58,7 @@ struct HTTP1HeadReader {
     private var searched = 0
 
     /// No byte of a head has been looked at.
+    @inline(__always)
     var isUntouched: Bool { !hasStartLine && searched == 0 }
 
     /// Forgets everything; ready for the next head.
@@ -340,6 +341,7 @@ struct HTTP1HeadReader {
     // MARK: The complete head
 
     /// What must hold of every head, of a request or of a response (RFC 9112 section 6).
+    @inline(__always)
     func judgeFraming() throws(HTTP1Fault) {
         guard flags.contains(.chunked) else { return }
         if contentLength != nil { throw HTTP1Fault(400, "Content-Length or Transfer-Encoding, not both (RFC 9112 section 6.1)") }
@@ -348,6 +350,7 @@ struct HTTP1HeadReader {
     }
 
     /// The Upgrade field stands in the reported head.
+    @inline(__always)
     var asksUpgrade: Bool {
         flags.isSuperset(of: [.upgradeOption, .upgradeField]) && !flags.contains(.upgradeToHTTP2) && !flags.contains(.version10)
     }
@@ -363,10 +366,8 @@ struct HTTP1HeadReader {
             let count = line - fieldsStart
             swap(&headers.fields, &fields)
             // Room for what a proxy adds, so that adding it copies nothing.
-            headers.storage = [UInt8](unsafeUninitializedCapacity: count + 64) { room, filled in
-                UnsafeMutableRawPointer(room.baseAddress.unsafelyUnwrapped).copyMemory(from: start, byteCount: count)
-                filled = count
-            }
+            headers.storage.reserveCapacity(count + 64)
+            headers.storage.append(contentsOf: UnsafeRawBufferPointer(start: start, count: count))
         }
         if flags.contains(.acceptsTrailers), !headers.contains("te") { headers.add("te", "trailers") }
         return headers

@@ -128,6 +128,7 @@ public struct HTTPText: Hashable, Comparable, Sendable, ExpressibleByStringInter
     /// The bytes, valid inside `body` only.
     @inline(__always)
     public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+        if let result = string.utf8.withContiguousStorageIfAvailable({ body(UnsafeRawBufferPointer($0)) }) { return result }
         var copy = string
         return copy.withUTF8 { body(UnsafeRawBufferPointer($0)) }
     }

@@ -34,33 +34,57 @@ public enum KnownName: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// By the bytes of a name in any case.
+    /// By the bytes of a name in any case: the length decides among a few candidates, two words or three tell them apart.
     @inline(__always)
     init(_ name: UnsafeRawBufferPointer) {
-        let candidate: KnownName
+        let base = name.baseAddress.unsafelyUnwrapped
+        self = .other
         switch name.count {
-        case 2: candidate = .te
-        case 4: candidate = name[0] | 32 == UInt8(ascii: "h") ? .host : .date
-        case 6: candidate = name[0] | 32 == UInt8(ascii: "e") ? .expect : .cookie
-        case 7: candidate = name[0] | 32 == UInt8(ascii: "u") ? .upgrade : .trailer
-        case 10: candidate = name[0] | 32 == UInt8(ascii: "c") ? .connection : .keepAlive
-        case 11: candidate = name[0] | 32 == UInt8(ascii: "r") ? .retryAfter : .grpcStatus
-        case 12: candidate = name[0] | 32 == UInt8(ascii: "c") ? .contentType : name[5] | 32 == UInt8(ascii: "m") ? .grpcMessage : .grpcTimeout
-        case 13: candidate = .authorization
-        case 14: candidate = name[0] | 32 == UInt8(ascii: "c") ? .contentLength : .http2Settings
-        case 16: candidate = .proxyConnection
-        case 17: candidate = .transferEncoding
-        default: candidate = .other
+        case 2: if isSame(base, "te", 2) { self = .te }
+        case 4: if isSame(base, "host", 4) { self = .host } else if isSame(base, "date", 4) { self = .date }
+        case 6: if isSame(base, "expect", 6) { self = .expect } else if isSame(base, "cookie", 6) { self = .cookie }
+        case 7: if isSame(base, "upgrade", 7) { self = .upgrade } else if isSame(base, "trailer", 7) { self = .trailer }
+        case 10: if isSame(base, "connection", 10) { self = .connection } else if isSame(base, "keep-alive", 10) { self = .keepAlive }
+        case 11: if isSame(base, "retry-after", 11) { self = .retryAfter } else if isSame(base, "grpc-status", 11) { self = .grpcStatus }
+        case 12:
+            if isSame(base, "content-type", 12) {
+                self = .contentType
+            } else if isSame(base, "grpc-message", 12) {
+                self = .grpcMessage
+            } else if isSame(base, "grpc-timeout", 12) {
+                self = .grpcTimeout
+            }
+        case 13: if isSame(base, "authorization", 13) { self = .authorization }
+        case 14: if isSame(base, "content-length", 14) { self = .contentLength } else if isSame(base, "http2-settings", 14) { self = .http2Settings }
+        case 16: if isSame(base, "proxy-connection", 16) { self = .proxyConnection }
+        case 17: if isSame(base, "transfer-encoding", 17) { self = .transferEncoding }
+        default: break
         }
-        let text = candidate.text
-        guard text.utf8CodeUnitCount == name.count else {
-            self = .other
-            return
-        }
-        for i in 0..<name.count where lowercased(name[i]) != text.utf8Start[i] {
-            self = .other
-            return
-        }
-        self = candidate
     }
 }
+
+/// The `count` bytes are `text`, given in lower case, in any case of letters. Words overlap rather than end in single bytes; 32 set in
+/// every byte makes letters lower case and leaves digits and the hyphen as they are.
+@inline(__always)
+private func isSame(_ base: UnsafeRawPointer, _ text: StaticString, _ count: Int) -> Bool {
+    let text = UnsafeRawPointer(text.utf8Start)
+    if count >= 8 {
+        var i = 0
+        while i &+ 8 < count {
+            if word(base, i) != word(text, i) { return false }
+            i &+= 8
+        }
+        return word(base, count &- 8) == word(text, count &- 8)
+    }
+    if count >= 4 {
+        return half(base, 0) == half(text, 0) && half(base, count &- 4) == half(text, count &- 4)
+    }
+    for i in 0..<count where lowercased(base[i]) != text[i] { return false }
+    return true
+}
+
+@inline(__always)
+private func word(_ base: UnsafeRawPointer, _ at: Int) -> UInt64 { base.loadUnaligned(fromByteOffset: at, as: UInt64.self) | 0x2020_2020_2020_2020 }
+
+@inline(__always)
+private func half(_ base: UnsafeRawPointer, _ at: Int) -> UInt32 { base.loadUnaligned(fromByteOffset: at, as: UInt32.self) | 0x2020_2020 }
