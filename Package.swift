@@ -79,7 +79,7 @@ let package = Package(
         .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Kube", "Proxy", "ControlPlane", "Simulator", "Scenario"], path: "Simulations", swiftSettings: strict),
 
         // Executables: the only places where a component meets a binding.
-        .executableTarget(name: "weft", dependencies: ["Base", "Documents", "Platform", "Commands", "Linux", "Kube", "Manifests", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster", "CDeterminism", arguments], swiftSettings: strict),
+        .executableTarget(name: "weft", dependencies: ["Base", "Documents", "Platform", "TLS", "Commands", "Linux", "Kube", "Manifests", "Capture", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster", "CDeterminism", arguments], swiftSettings: strict),
         .executableTarget(name: "weft-proxy", dependencies: ["Base", "Platform", "Proxy", "Linux"], swiftSettings: hot),
         .executableTarget(name: "weft-controller", dependencies: ["Base", "Platform", "ControlPlane", "Linux", arguments], swiftSettings: strict),
         .executableTarget(name: "weft-init", dependencies: ["Base", "Platform", "Linux"], swiftSettings: strict),

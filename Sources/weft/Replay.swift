@@ -50,12 +50,12 @@ struct Replay: ParsableCommand {
         }
         let outcome: ReplayOutcome
         do throws(Refusal) {
-            outcome = try replay(ReplayPlan(report), seed: seed, wantsTrace: trace)
+            outcome = try replay(ReplayPlan(report), seed: seed, build: Version.build, wantsTrace: trace)
         } catch {
             complain(error.reason)
             throw ExitCode(70)
         }
-        for line in outcome.trace { fputs(line + "\n", stderr) }
+        for line in outcome.trace { writeError(line + "\n") }
         print(json ? outcome.report.json + "\n" : outcome.report.text, terminator: "")
         if let damage = report.damage {
             complain("\(file): \(damageLine(outcome.report.plan, damage))")
@@ -63,5 +63,5 @@ struct Replay: ParsableCommand {
         }
     }
 
-    private func complain(_ line: String) { fputs("weft replay: \(line)\n", stderr) }
+    private func complain(_ line: String) { writeError("weft replay: \(line)\n") }
 }

@@ -1,1 +1,18 @@
-// Placeholder until the command lands.
+// The command line tool: one subcommand a file. Here is only the list of them.
+
+import ArgumentParser
+
+struct Weft: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "weft",
+        abstract: "A service mesh you can rehearse.",
+        discussion: """
+            Examples:
+              weft simulate basics/two-pods-mtls --seed 7 --twice
+              weft replay traffic.pcap
+            """,
+        version: Version.text,
+        subcommands: [Simulate.self, Replay.self])
+}
+
+Weft.main()

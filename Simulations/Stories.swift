@@ -1,0 +1,14 @@
+// Every story, in the order in which they are told. A new story is a file in its folder and a line here.
+
+import Scenario
+
+public enum Stories {
+    public static let all: [Story] = basics + identity + policy + faults + cluster + negative
+
+    public static let basics: [Story] = [twoPodsMTLS, keepAliveAndBodies, opaqueTCP, serverSpeaksFirst, unmeshedClient, http2AndGRPC]
+    public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal]
+    public static let policy: [Story] = [denied, allowedByIdentity]
+    public static let faults: [Story] = [garbageUpstream, applicationDown, partitionHeals, proxyCrash, slowNetwork]
+    public static let cluster: [Story] = [endpointReplaced, apiServerRestarts, rollingRestart]
+    public static let negative: [Story] = [plaintextLeak, duplicatedRequest]
+}
