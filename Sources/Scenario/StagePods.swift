@@ -26,7 +26,8 @@ public final class StagePod {
     }
 
     public var name: String { pod.name }
-    public var isReady: Bool { pod.isReady }
+    /// Its agent says so, and its applications have begun.
+    public var isReady: Bool { pod.isReady && containers.values.allSatisfy(\.isRunning) }
 
     /// The process of a container; the first one that is no proxy when no name is given.
     public func process(_ container: String? = nil) -> SimProcess { container.map { containers[$0]! } ?? containers.elements[0].value }
