@@ -405,7 +405,7 @@ public final class HTTP1Connection: Engine {
 
     /// Nothing to tell. An idle connection keeps no large memory.
     private func settle() -> HTTPEvent? {
-        if input.isEmpty, input.capacityBytes > 1024 { input.release() }
+        if input.isEmpty, input.capacityBytes > 512 { input.release() }
         return nil
     }
 

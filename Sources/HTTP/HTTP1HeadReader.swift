@@ -47,6 +47,10 @@ struct HTTP1HeadReader {
     private(set) var byteCount = 0
 
     private var fields: [Headers.Field] = []
+    /// The memory of the last reported head. If its owner has let go of it by the next one, that head costs no allocation; if not,
+    /// emptying it makes a fresh one.
+    private var lastFields: [Headers.Field] = []
+    private var lastStorage: [UInt8] = []
     /// Names that Connection lists beside those with a meaning here.
     private var options: [Place] = []
     private var fieldsStart = 0
@@ -61,8 +65,19 @@ struct HTTP1HeadReader {
     @inline(__always)
     var isUntouched: Bool { !hasStartLine && searched == 0 }
 
-    /// Forgets everything; ready for the next head.
-    mutating func reset() { self = HTTP1HeadReader() }
+    /// Ready for the next head.
+    mutating func reset() {
+        flags = []
+        contentLength = nil
+        byteCount = 0
+        if !options.isEmpty { options = [] }
+        if !fields.isEmpty { fields = [] }
+        reason.count = 0
+        fieldCount = 0
+        hasStartLine = false
+        line = 0
+        searched = 0
+    }
 
     /// Goes on with the head whose bytes from its first one on are `raw`. True: it is complete. `isEnd`: no more will come.
     mutating func read(_ raw: UnsafeRawBufferPointer, _ kind: Kind, _ limits: HTTPLimits, isEnd: Bool) throws(HTTP1Fault) -> Bool {
@@ -73,7 +88,7 @@ struct HTTP1HeadReader {
             searched = end
             return false
         }
-        if fields.capacity == 0 { fields.reserveCapacity(min(limits.fieldsMax, 8 + end / 64, 24)) }
+        if !hasStartLine, fields.isEmpty { prepareFields(end, limits) }
         if try readLines(base, end, kind, limits) { return true }
         if end == limits.headBytesMax {
             if kind == .request, !hasStartLine { throw HTTP1Fault(414, "the request line is longer than the bound (RFC 9112 section 3)") }
@@ -81,6 +96,12 @@ struct HTTP1HeadReader {
         }
         searched = end
         return false
+    }
+
+    private mutating func prepareFields(_ end: Int, _ limits: HTTPLimits) {
+        swap(&fields, &lastFields)
+        fields.removeAll(keepingCapacity: true)
+        fields.reserveCapacity(min(limits.fieldsMax, 8 + end / 64, 24))
     }
 
     private mutating func readLines(_ base: UnsafeRawPointer, _ end: Int, _ kind: Kind, _ limits: HTTPLimits) throws(HTTP1Fault) -> Bool {
@@ -93,7 +114,10 @@ struct HTTP1HeadReader {
             hasStartLine = true
             fieldsStart = line
         }
-        while try readField(base, end, kind, limits) {}
+        // In registers while the loop runs: where the line begins, and where it ends.
+        var at = line
+        defer { line = at }
+        while try readField(base, &at, end, kind, limits) {}
         return byteCount > 0
     }
 
@@ -186,58 +210,54 @@ struct HTTP1HeadReader {
 
     /// Reads one field line. False: the head is complete (`byteCount`) or the line is not.
     @inline(__always)
-    private mutating func readField(_ base: UnsafeRawPointer, _ end: Int, _ kind: Kind, _ limits: HTTPLimits) throws(HTTP1Fault) -> Bool {
+    private mutating func readField(_ base: UnsafeRawPointer, _ line: inout Int, _ end: Int, _ kind: Kind, _ limits: HTTPLimits) throws(HTTP1Fault) -> Bool {
         let start = line
         guard start < end else { return false }
+        if base[start] == carriageReturn {
+            guard start &+ 1 < end else { return false }
+            guard base[start &+ 1] == lineFeed else { throw HTTP1Fault(400, "CR stands only before LF (RFC 9112 section 2.2)") }
+            byteCount = start &+ 2
+            return false
+        }
         let nameEnd = endOfToken(base, start, end)
         guard nameEnd < end else { return false }
-        guard nameEnd > start, base[nameEnd] == UInt8(ascii: ":") else {
-            if nameEnd == start, base[start] == carriageReturn {
-                guard start + 1 < end else { return false }
-                guard base[start + 1] == lineFeed else { throw HTTP1Fault(400, "CR stands only before LF (RFC 9112 section 2.2)") }
-                byteCount = start + 2
-                return false
-            }
-            throw faultOfName(base[nameEnd], isFirst: nameEnd == start)
-        }
-        var at = nameEnd + 1
-        while at < end, isBlank(base[at]) { at += 1 }
+        guard nameEnd > start, base[nameEnd] == UInt8(ascii: ":") else { throw faultOfName(base[nameEnd], isFirst: nameEnd == start) }
+        var at = nameEnd &+ 1
+        while at < end, isBlank(base[at]) { at &+= 1 }
         var valueStart = at
         while true {
             at = indexOfControl(base, at, end)
             guard at < end else { return false }
             if base[at] != 9 { break }
-            at += 1
+            at &+= 1
         }
         guard base[at] == carriageReturn else {
             throw HTTP1Fault(400, base[at] == lineFeed ? "a line ends with CR LF, not with LF alone (RFC 9112 section 2.2)" : "a field value holds no control bytes (RFC 9110 section 5.5)")
         }
-        guard at + 1 < end else { return false }
-        guard base[at + 1] == lineFeed else { throw HTTP1Fault(400, "CR stands only before LF (RFC 9112 section 2.2)") }
+        guard at &+ 1 < end else { return false }
+        guard base[at &+ 1] == lineFeed else { throw HTTP1Fault(400, "CR stands only before LF (RFC 9112 section 2.2)") }
         var valueEnd = at
-        while valueEnd > valueStart, isBlank(base[valueEnd - 1]) { valueEnd -= 1 }
-        line = at + 2
-        searched = 0
-
-        fieldCount += 1
+        while valueEnd > valueStart, isBlank(base[valueEnd &- 1]) { valueEnd &-= 1 }
+        line = at &+ 2
+        fieldCount &+= 1
         if fieldCount > limits.fieldsMax { throw HTTP1Fault(431, "more fields than the bound (RFC 9110 section 5.4)") }
-        let known = KnownName(UnsafeRawBufferPointer(start: base + start, count: nameEnd - start))
+        let known = KnownName(UnsafeRawBufferPointer(start: base + start, count: nameEnd &- start))
         var isLine = true
         if known != .other {
             if known == .contentLength {
                 // Some servers take a leading zero for octal: the number goes on without it.
-                while valueEnd - valueStart > 1, base[valueStart] == 48 {
-                    valueStart += 1
+                while valueEnd &- valueStart > 1, base[valueStart] == 48 {
+                    valueStart &+= 1
                     isLine = false
                 }
             }
-            let value = Place(start: valueStart, count: valueEnd - valueStart)
+            let value = Place(start: valueStart, count: valueEnd &- valueStart)
             if kind == .trailers {
                 if known == .contentLength || known == .transferEncoding || known == .host {
                     throw HTTP1Fault(400, "trailers neither frame nor route a message (RFC 9110 section 6.5.1)")
                 }
                 if known.isForbiddenInTrailers { return true }
-            } else if try !note(known, value, base, limits) {
+            } else if known.concernsConnection, try !note(known, value, base, limits) {
                 return true
             }
         }
@@ -250,6 +270,7 @@ struct HTTP1HeadReader {
         return true
     }
 
+    @inline(never)
     private func faultOfName(_ byte: UInt8, isFirst: Bool) -> HTTP1Fault {
         if isBlank(byte) {
             return isFirst
@@ -362,12 +383,17 @@ struct HTTP1HeadReader {
         if !options.isEmpty { removeOptions(base) }
         var headers = Headers()
         if !fields.isEmpty {
-            let start = base + fieldsStart
             let count = line - fieldsStart
             swap(&headers.fields, &fields)
+            swap(&headers.storage, &lastStorage)
+            headers.storage.removeAll(keepingCapacity: true)
             // Room for what a proxy adds, so that adding it copies nothing.
             headers.storage.reserveCapacity(count + 64)
-            headers.storage.append(contentsOf: UnsafeRawBufferPointer(start: start, count: count))
+            headers.storage.append(contentsOf: UnsafeRawBufferPointer(start: base + fieldsStart, count: count))
+            if count <= 2048 {
+                lastFields = headers.fields
+                lastStorage = headers.storage
+            }
         }
         if flags.contains(.acceptsTrailers), !headers.contains("te") { headers.add("te", "trailers") }
         return headers
@@ -397,6 +423,10 @@ extension UnsafeRawPointer {
 }
 
 extension KnownName {
+    /// The reader of a head takes note of it.
+    @inline(__always)
+    var concernsConnection: Bool { rawValue <= KnownName.upgrade.rawValue && self != .contentType && self != .trailer }
+
     /// Fields of the connection, which mean nothing as trailers and go no further (RFC 9110 sections 6.5.1 and 7.6.1). Those that frame
     /// or route are refused where they are read.
     var isForbiddenInTrailers: Bool {

@@ -37,8 +37,8 @@ func isBlank(_ byte: UInt8) -> Bool { byte == 32 || byte == 9 }
 @inline(__always)
 func isDigit(_ byte: UInt8) -> Bool { byte &- 48 < 10 }
 
-/// The first place from `start` on that holds no token byte; `end` if there is none. Words of letters, digits and hyphens go eight bytes
-/// at a time, anything else by the table.
+/// The first place from `start` on that holds no token byte; `end` if there is none. Words of letters and hyphens go eight bytes at a
+/// time, anything else by the table.
 @inline(__always)
 func endOfToken(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> Int {
     var i = start
@@ -57,15 +57,14 @@ func endOfToken(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> Int {
     return i
 }
 
-/// The top bit of each byte that is no letter, digit or hyphen, exactly: with bytes below 128 no sum crosses into the next byte.
+/// The top bit of each byte that is no letter and no hyphen, exactly: with bytes below 128 no sum crosses into the next byte.
 @inline(__always)
 private func notPlain(_ word: UInt64) -> UInt64 {
     let low = word & ~tops
     let lower = low | (ones &* 32)
     let letters = (lower &+ ones &* (128 - 97)) & ~(lower &+ ones &* (128 - 123))
-    let digits = (low &+ ones &* (128 - 48)) & ~(low &+ ones &* (128 - 58))
-    let hyphens = ~((low ^ (ones &* 45)) &+ ones &* 127)
-    return (~(letters | digits | hyphens) | word) & tops
+    let others = (low ^ (ones &* 45)) &+ ones &* 127
+    return (~letters & others | word) & tops
 }
 
 /// The bytes are a non-empty token.
@@ -179,12 +178,13 @@ func decimalLength(_ bytes: UnsafeRawBufferPointer) -> Int64? {
     return Int64(exactly: value)
 }
 
-/// The bytes are this text, given in lower case, in any case of letters.
+/// The bytes are this text, given in lower case, in any case of letters. They hold no control bytes: 32 set in every byte makes letters
+/// lower case and leaves other text as it is.
 @inline(__always)
 func equalsIgnoringCase(_ bytes: UnsafeRawBufferPointer, _ text: StaticString) -> Bool {
-    guard bytes.count == text.utf8CodeUnitCount else { return false }
-    for i in 0..<bytes.count where lowercased(bytes[i]) != text.utf8Start[i] { return false }
-    return true
+    let count = text.utf8CodeUnitCount
+    guard bytes.count == count, let base = bytes.baseAddress else { return false }
+    return isSame(base, text, count)
 }
 
 /// Calls `body` with each non-empty element of a comma-separated list, without the white space around it (RFC 9110 section 5.6.1).

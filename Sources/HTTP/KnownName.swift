@@ -66,7 +66,7 @@ public enum KnownName: UInt8, Sendable, CaseIterable {
 /// The `count` bytes are `text`, given in lower case, in any case of letters. Words overlap rather than end in single bytes; 32 set in
 /// every byte makes letters lower case and leaves digits and the hyphen as they are.
 @inline(__always)
-private func isSame(_ base: UnsafeRawPointer, _ text: StaticString, _ count: Int) -> Bool {
+func isSame(_ base: UnsafeRawPointer, _ text: StaticString, _ count: Int) -> Bool {
     let text = UnsafeRawPointer(text.utf8Start)
     if count >= 8 {
         var i = 0

@@ -343,7 +343,7 @@ public final class HTTPConnection: ConnectionHandler {
         // The handler may turn to this very connection, so the engine must not be borrowed while it runs.
         var scratch = ByteBuffer()
         swap(&scratch, &batch.scratch)
-        if isHTTP2 { http2!.withData { scratch.append($0) } } else { http1!.withData { scratch.append($0) } }
+        if isHTTP2 { http2!.withData { scratch.append($0) } } else { scratch.append(http1!.lastData) }
         scratch.withBytes { stream.handler?.data(stream, $0, endStream: endStream) }
         scratch.removeAll()
         swap(&scratch, &batch.scratch)
