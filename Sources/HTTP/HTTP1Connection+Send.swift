@@ -69,9 +69,9 @@ extension HTTP1Connection {
             return
         }
         let isBodiless = isHead || head.status == 204 || head.status == 304
-        // A client that was not told to continue may or may not send its body, and one whose CONNECT is refused may already send into
-        // the tunnel: what comes next cannot be told apart (RFC 9110 section 10.1.1).
-        let isLast = closes || isShuttingDown || (awaitsContinue && reading != .complete) || (isConnect && !input.isEmpty)
+        // A client that was not told to continue may or may not send its body (RFC 9110 section 10.1.1), and one whose CONNECT is refused
+        // may already have sent into the tunnel: what comes next cannot be told apart from a request, so nothing comes next.
+        let isLast = closes || isShuttingDown || isConnect || (awaitsContinue && reading != .complete)
         let keepsAlive = peerIs10
         let isUntilEnd = peerIs10 && !endStream && !isBodiless
         var facts = HTTP1SentFacts(dropsLength: head.status == 204)
