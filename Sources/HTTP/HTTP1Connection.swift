@@ -187,6 +187,12 @@ public final class HTTP1Connection: Engine {
     /// Server side: pipelined requests wait beyond the bound; the owner stops reading.
     public var wantsReadPause: Bool { reading == .complete && input.count > limits.pipelineBytesMax }
 
+    /// Bytes wait for `drainOutput`.
+    public var hasOutput: Bool { !output.isEmpty }
+
+    /// `nextEvent` may have something to tell although nothing was received since it had not.
+    public var hasUnreadInput: Bool { input.count > usedBytes || peerEnded }
+
     /// Says `Connection: close` with the message that is or will be under way.
     public func shutdown() { isShuttingDown = true }
 

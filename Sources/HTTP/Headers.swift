@@ -64,13 +64,15 @@ public struct Headers: Sendable {
     /// Every field as text, in order; for people and tests.
     public var list: [(name: String, value: String)] { fields.indices.map { (name(at: $0), value(at: $0)) } }
 
-    // MARK: By name; `name` is given in lower case
+    // MARK: By name; `name` is given in lower case. A literal is a StaticString here, which is compared without making text.
 
     public func contains(_ name: StaticString) -> Bool { index(of: name) != nil }
+    @_disfavoredOverload
     public func contains(_ name: String) -> Bool { index(of: name) != nil }
 
     /// The first value with this name.
     public func first(_ name: StaticString) -> String? { index(of: name).map { value(at: $0) } }
+    @_disfavoredOverload
     public func first(_ name: String) -> String? { index(of: name).map { value(at: $0) } }
 
     /// Every value with this name, in order.
@@ -78,6 +80,7 @@ public struct Headers: Sendable {
         fields.indices.filter { matches($0, name) }.map { value(at: $0) }
     }
 
+    @_disfavoredOverload
     public func all(_ name: String) -> [String] {
         fields.indices.filter { matches($0, name) }.map { value(at: $0) }
     }
@@ -92,6 +95,7 @@ public struct Headers: Sendable {
         name.withUTF8Buffer { append(name: UnsafeRawBufferPointer($0), value: value) }
     }
 
+    @_disfavoredOverload
     public mutating func add(_ name: String, _ value: String) {
         var name = name
         name.withUTF8 { append(name: UnsafeRawBufferPointer($0), value: value) }
@@ -114,6 +118,7 @@ public struct Headers: Sendable {
         add(name, value)
     }
 
+    @_disfavoredOverload
     public mutating func set(_ name: String, _ value: String) {
         removeAll(name)
         add(name, value)
@@ -124,6 +129,7 @@ public struct Headers: Sendable {
         fields.removeAll { name.equalsIgnoringCase(storage, $0) }
     }
 
+    @_disfavoredOverload
     public mutating func removeAll(_ name: String) {
         if index(of: name) == nil { return }
         fields = fields.indices.filter { !matches($0, name) }.map { fields[$0] }

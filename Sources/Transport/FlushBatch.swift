@@ -40,6 +40,7 @@ public final class FlushBatch {
     }
 
     private func flush() {
+        if dirty.isEmpty { return }
         var i = 0
         while i < dirty.count {
             dirty[i].flush()

@@ -38,8 +38,9 @@ public final class HTTPConnection: ConnectionHandler {
     /// Server side, set by the owner: what it wants to know again at each request (the peer's identity, a policy).
     public var context: AnyObject?
 
-    private var http1: HTTP1Connection?
-    private var http2: HTTP2Connection?
+    /// One of the two, for ever: what never changes costs no reference count per use.
+    private let http1: HTTP1Connection?
+    private let http2: HTTP2Connection?
     private let limits: TransportLimits
     private let isServer: Bool
     private let isHTTP2: Bool
@@ -50,6 +51,8 @@ public final class HTTPConnection: ConnectionHandler {
     /// The streams of an HTTP/2 connection; look-up only.
     private var streams: [UInt32: HTTPStream] = [:]
     private var unacknowledgedBytes = 0
+    /// What the connection below was last told; nil: nothing yet.
+    private var isPausing: Bool?
     /// Body bytes given to the engine since the last flush: they are on their way, but the connection below does not know yet.
     private var unflushedBytes = 0
     /// A stream was told that it may not send.
@@ -71,7 +74,8 @@ public final class HTTPConnection: ConnectionHandler {
         isServer = true
         state = .open
         isHTTP2 = version == .http2
-        if isHTTP2 { http2 = HTTP2Connection(role: .server, settings: settings, now: batch.host.now) } else { http1 = HTTP1Connection(role: .server) }
+        http1 = isHTTP2 ? nil : HTTP1Connection(role: .server)
+        http2 = isHTTP2 ? HTTP2Connection(role: .server, settings: settings, now: batch.host.now) : nil
         connection.handler = self
         if isHTTP2 { markDirty() }
     }
@@ -85,7 +89,8 @@ public final class HTTPConnection: ConnectionHandler {
         isServer = false
         state = .connecting
         isHTTP2 = version == .http2
-        if isHTTP2 { http2 = HTTP2Connection(role: .client, settings: settings, now: batch.host.now) } else { http1 = HTTP1Connection(role: .client) }
+        http1 = isHTTP2 ? nil : HTTP1Connection(role: .client)
+        http2 = isHTTP2 ? HTTP2Connection(role: .client, settings: settings, now: batch.host.now) : nil
         connection = connect(self)
     }
 
@@ -297,7 +302,7 @@ public final class HTTPConnection: ConnectionHandler {
 
     private func pump() {
         while state != .closed, let event = nextEvent() {
-            switch event {
+            switch consume event {
             case .request(let id, let head, let endStream):
                 let stream = HTTPStream(id: id, connection: self)
                 stream.isRemoteEnded = endStream
@@ -327,11 +332,14 @@ public final class HTTPConnection: ConnectionHandler {
                 fail(error)
             }
         }
-        if isHTTP2, state != .closed {
+        if state == .closed { return }
+        if isHTTP2 {
             updateTimer()
             closeIfDrained()
+            markDirty()
+        } else if http1!.hasOutput {
+            markDirty()
         }
-        markDirty()
     }
 
     private func deliver(_ id: HTTPStreamID, _ bytes: Int, endStream: Bool) {
@@ -388,7 +396,7 @@ public final class HTTPConnection: ConnectionHandler {
             return
         }
         if isServer {
-            wantsPump = !isHTTP2
+            wantsPump = !isHTTP2 && http1!.hasUnreadInput
         } else if state == .open, isAvailable {
             owner?.available(self)
         }
@@ -451,12 +459,11 @@ public final class HTTPConnection: ConnectionHandler {
 
     private func sendOutput() {
         guard let connection else { return }
-        if isHTTP2 { http2!.drainOutput(into: &batch.output) } else { http1!.drainOutput(into: &batch.output) }
-        if !batch.output.isEmpty {
-            batch.output.withBytes { connection.send($0) }
-            batch.output.removeAll()
-        }
         unflushedBytes = 0
+        if isHTTP2 { http2!.drainOutput(into: &batch.output) } else { http1!.drainOutput(into: &batch.output) }
+        if batch.output.isEmpty { return }
+        batch.output.withBytes { connection.send($0) }
+        batch.output.removeAll()
     }
 
     private func closeIfDrained() {
@@ -470,7 +477,9 @@ public final class HTTPConnection: ConnectionHandler {
     private func updateReading() {
         guard let connection else { return }
         let shouldPause = unacknowledgedBytes > limits.unacknowledgedBytesMax || (!isHTTP2 && !isTunnel && http1!.wantsReadPause)
-        if connection.isReadingPaused != shouldPause { connection.isReadingPaused = shouldPause }
+        if isPausing == shouldPause { return }
+        isPausing = shouldPause
+        connection.isReadingPaused = shouldPause
     }
 
     private func updateTimer() {
@@ -517,7 +526,5 @@ public final class HTTPConnection: ConnectionHandler {
         self.owner = nil
         owner?.closed(self)
         context = nil
-        http1 = nil
-        http2 = nil
     }
 }

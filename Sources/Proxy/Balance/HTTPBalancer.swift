@@ -8,6 +8,11 @@ import HTTP
 import Platform
 import Transport
 
+/// Sends a request to the endpoint that was chosen for it.
+protocol HTTPAssigner: AnyObject {
+    func assign(_ exchange: HTTPExchange, to endpoint: HTTPEndpoint)
+}
+
 final class HTTPBalancer: HTTPEndpointObserver {
     /// For people: `api.demo.svc.cluster.local:80`.
     let name: String
@@ -21,7 +26,7 @@ final class HTTPBalancer: HTTPEndpointObserver {
     private(set) var endpoints: [HTTPEndpoint] = []
     /// In the order they became ready.
     private var ready: [HTTPEndpoint] = []
-    private var waiting: Deque<(exchange: HTTPExchange, assign: (HTTPEndpoint) -> Void)> = []
+    private var waiting: Deque<(exchange: HTTPExchange, assigner: any HTTPAssigner)> = []
     private var failfastTimer: TimerID?
     /// Failing fast: what comes is shed.
     private(set) var isShut = false
@@ -68,11 +73,11 @@ final class HTTPBalancer: HTTPEndpointObserver {
         if ready.isEmpty { startFailfast() }
     }
 
-    /// Calls `assign` with an endpoint, now or when one is ready; or fails the exchange.
-    func dispatch(_ exchange: HTTPExchange, _ assign: @escaping (HTTPEndpoint) -> Void) {
-        if let endpoint = pick() { return assign(endpoint) }
+    /// Tells `assigner` an endpoint, now or when one is ready; or fails the exchange.
+    func dispatch(_ exchange: HTTPExchange, to assigner: any HTTPAssigner) {
+        if let endpoint = pick() { return assigner.assign(exchange, to: endpoint) }
         if isShut || waiting.count >= queueRequestsMax { return exchange.fail(.loadShed) }
-        waiting.append((exchange, assign))
+        waiting.append((exchange, assigner))
         startFailfast()
     }
 
@@ -96,8 +101,8 @@ final class HTTPBalancer: HTTPEndpointObserver {
             if let failfastTimer { host.cancel(failfastTimer) }
             failfastTimer = nil
             while !waiting.isEmpty, let endpoint = pick() {
-                let (exchange, assign) = waiting.removeFirst()
-                if !exchange.isOver { assign(endpoint) }
+                let (exchange, assigner) = waiting.removeFirst()
+                if !exchange.isOver { assigner.assign(exchange, to: endpoint) }
             }
         } else {
             ready.removeAll { $0 === endpoint }

@@ -55,8 +55,9 @@ final class HTTPEndpoint: HTTPClientObserver {
     /// The order in which endpoints are kept and drawn.
     var address: SocketAddress { endpoint.address }
 
-    func client(isUpgrade: Bool) -> HTTPClient {
-        guard isUpgrade, client.version == .http2 else { return client }
+    /// HTTP/1 upgrades go over connections of their own when the endpoint speaks HTTP/2.
+    func client(for exchange: HTTPExchange) -> HTTPClient {
+        guard client.version == .http2, exchange.isUpgrade else { return client }
         if let upgradeClient { return upgradeClient }
         let made = makeUpgradeClient()
         upgradeClient = made

@@ -29,8 +29,11 @@ final class HTTPExchange: HTTPStreamHandler {
     var context: AnyObject?
     /// Changes that a route wants in the response head.
     var responseChanges: [HTTPFilter.HeaderChange] = []
-    /// Where the route and the backend of the request are counted.
-    var routeSeries: RouteSeries?
+    /// Outbound: the destination and the rule that were found for the request, and what a profile calls the destination.
+    var stack: OutboundStack?
+    var rule: HTTPRouter.PreparedRule?
+    var canonical: String?
+    /// Where the backend of the request is counted.
     var backendSeries: BackendSeries?
     var profileRoute: ProfileRoutes.Route?
     /// The endpoint's load counts this request as in flight.

@@ -30,11 +30,11 @@ final class HTTPBackend {
         }
     }
 
-    /// Calls `assign` with an endpoint, now or when one is ready; or fails the exchange.
-    func dispatch(_ exchange: HTTPExchange, _ assign: @escaping (HTTPEndpoint) -> Void) {
+    /// Tells `assigner` an endpoint, now or when one is ready; or fails the exchange.
+    func dispatch(_ exchange: HTTPExchange, to assigner: any HTTPAssigner) {
         switch kind {
-        case .balance(let balancer, _, _, _): balancer.dispatch(exchange, assign)
-        case .forward(let endpoint): assign(endpoint)
+        case .balance(let balancer, _, _, _): balancer.dispatch(exchange, to: assigner)
+        case .forward(let endpoint): assigner.assign(exchange, to: endpoint)
         }
     }
 }

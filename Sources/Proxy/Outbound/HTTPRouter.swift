@@ -33,12 +33,21 @@ final class HTTPRouter {
         }
     }
 
-    fileprivate struct Target {
-        var backend: HTTPBackend?
-        var failure: String?
-        var filters: [HTTPFilter]
-        var weight: UInt32
-        var series: BackendSeries?
+    /// An object, so that choosing one copies nothing.
+    fileprivate final class Target {
+        let backend: HTTPBackend?
+        let failure: String?
+        let filters: [HTTPFilter]
+        let weight: UInt32
+        let series: BackendSeries?
+
+        init(backend: HTTPBackend?, failure: String?, filters: [HTTPFilter], weight: UInt32, series: BackendSeries?) {
+            self.backend = backend
+            self.failure = failure
+            self.filters = filters
+            self.weight = weight
+            self.series = series
+        }
     }
 
     private let backends: HTTPBackends
@@ -135,14 +144,15 @@ final class HTTPRouter {
     }
 
     private func prepare(_ backend: Backend, weight: UInt32, _ series: RouteSeries?) -> Target {
-        var target = Target(backend: nil, failure: nil, filters: backend.filters, weight: weight, series: series?.backend(backend.name))
+        var found: HTTPBackend?
+        var failure: String?
         switch backend.kind {
-        case .balance(let authority): target.backend = backends.balance(authority, version: version, parent: parent, name: backend.name)
-        case .forward(let endpoint): target.backend = backends.forward(endpoint, version: version)
-        case .fail(let reason): target.failure = reason
+        case .balance(let authority): found = backends.balance(authority, version: version, parent: parent, name: backend.name)
+        case .forward(let endpoint): found = backends.forward(endpoint, version: version)
+        case .fail(let reason): failure = reason
         }
-        if let backend = target.backend { used.append(backend) }
-        return target
+        if let found { used.append(found) }
+        return Target(backend: found, failure: failure, filters: backend.filters, weight: weight, series: series?.backend(backend.name))
     }
 
     /// First available in order, or by weight among the available.

@@ -8,7 +8,7 @@ import HTTP
 import Platform
 import Transport
 
-final class OutboundHTTP: HTTPExchangeOwner {
+final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
     private let host: any Host
     private let informs: Bool
     private let registry: MetricsRegistry
@@ -39,31 +39,35 @@ final class OutboundHTTP: HTTPExchangeOwner {
         case .redirect(let status, let location):
             exchange.answer(ResponseHead(status: status, headers: ["location": location, "content-length": "0"]))
         case .backend(let backend, let rule, let series):
-            exchange.routeSeries = rule.series
+            exchange.stack = stack
+            exchange.rule = rule
+            exchange.canonical = router.canonical
             exchange.backendSeries = series
             series?.countRequest()
             for case .responseHeaders(let change) in rule.filters { exchange.responseChanges.append(change) }
-            backend.dispatch(exchange) { [self] endpoint in send(exchange, to: endpoint, rule: rule, canonical: router.canonical, destination: stack.address) }
+            backend.dispatch(exchange, to: self)
         }
     }
 
-    private func send(_ exchange: HTTPExchange, to endpoint: HTTPEndpoint, rule: HTTPRouter.PreparedRule, canonical: String?, destination: SocketAddress) {
+    /// Sends the request to the endpoint that the backend chose.
+    func assign(_ exchange: HTTPExchange, to endpoint: HTTPEndpoint) {
+        guard let rule = exchange.rule, let stack = exchange.stack else { return host.unexpected("an exchange without a rule was dispatched") }
         var head = exchange.head
         if let demanded = head.headers.first("l5d-require-id") {
             guard demanded == endpoint.endpoint.identity else { return exchange.fail(.identityRequired("\(demanded) was required, \(endpoint.endpoint.identity ?? "none") found")) }
             head.headers.removeAll("l5d-require-id")
         }
         for case .requestHeaders(let change) in rule.filters { change.apply(to: &head.headers) }
-        if let canonical { head.headers.set("l5d-dst-canonical", canonical) }
+        if let canonical = exchange.canonical { head.headers.set("l5d-dst-canonical", canonical) }
         let singleUse = head.authority.isEmpty || head.version == .http10
-        if head.authority.isEmpty { head.authority = HTTPText("\(destination)") }
+        if head.authority.isEmpty { head.authority = HTTPText("\(stack.address)") }
         if let override = endpoint.endpoint.authorityOverride {
             head.authority = HTTPText(override)
             head.headers.removeAll("l5d-dst-canonical")
         }
         // Nobody but a proxy says this.
         head.headers.removeAll("l5d-orig-proto")
-        let client = endpoint.client(isUpgrade: exchange.isUpgrade)
+        let client = endpoint.client(for: exchange)
         if client.version == .http2, head.version != .http2 {
             head.headers.add("l5d-orig-proto", head.version == .http10 ? (head.isAbsoluteForm ? "HTTP/1.0; absolute-form" : "HTTP/1.0") : (head.isAbsoluteForm ? "HTTP/1.1; absolute-form" : "HTTP/1.1"))
             head.version = .http2
@@ -123,7 +127,7 @@ final class OutboundHTTP: HTTPExchangeOwner {
     private func countRoute(_ exchange: HTTPExchange) {
         let label = exchange.isCancelled ? "CANCEL" : exchange.error?.routeLabel ?? ""
         let took = host.now - exchange.started
-        if let route = exchange.routeSeries {
+        if let route = exchange.rule?.series {
             route.statuses.observe(took)
             route.statuses.count(status: exchange.status ?? 0, grpcStatus: exchange.grpcStatus, error: label)
         }
@@ -138,7 +142,8 @@ final class OutboundHTTP: HTTPExchangeOwner {
             route.series.countResponse(status: status, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: error, isFailure: judged)
             if exchange.sent != nil { route.actual.countResponse(status: status, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: error, isFailure: judged) }
         }
-        exchange.routeSeries = nil
+        exchange.stack = nil
+        exchange.rule = nil
         exchange.backendSeries = nil
         exchange.profileRoute = nil
     }
