@@ -40,6 +40,8 @@ public final class FlushBatch {
     }
 
     private func flush() {
+        // The usual turn writes to one connection.
+        while dirty.count == 1 { dirty.removeLast().flush() }
         if dirty.isEmpty { return }
         var i = 0
         while i < dirty.count {

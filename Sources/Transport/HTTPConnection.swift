@@ -48,6 +48,8 @@ public final class HTTPConnection: ConnectionHandler {
     private var closesAfterFlush = false
     /// The one exchange of an HTTP/1 connection.
     private var current: HTTPStream?
+    /// HTTP/1: the object of the exchange that is open, or of the last one.
+    private var spare: HTTPStream?
     /// The streams of an HTTP/2 connection; look-up only.
     private var streams: [UInt32: HTTPStream] = [:]
     private var unacknowledgedBytes = 0
@@ -109,7 +111,8 @@ public final class HTTPConnection: ConnectionHandler {
     public func open(_ head: RequestHead, endStream: Bool, handler: any HTTPStreamHandler) throws(Refusal) -> HTTPStream {
         guard isAvailable else { throw Refusal("the connection takes no further request") }
         let id = isHTTP2 ? try http2!.sendRequest(head, endStream: endStream) : try http1!.sendRequest(head, endStream: endStream)
-        let stream = HTTPStream(id: id, connection: self, handler: handler)
+        let stream = makeStream(id)
+        stream.handler = handler
         stream.isLocalEnded = endStream
         if isHTTP2 { streams[id.rawValue] = stream } else { current = stream }
         markDirty()
@@ -304,7 +307,7 @@ public final class HTTPConnection: ConnectionHandler {
         while state != .closed, let event = nextEvent() {
             switch consume event {
             case .request(let id, let head, let endStream):
-                let stream = HTTPStream(id: id, connection: self)
+                let stream = makeStream(id)
                 stream.isRemoteEnded = endStream
                 if isHTTP2 { streams[id.rawValue] = stream } else { current = stream }
                 owner?.request(stream, head, endStream: endStream)
@@ -352,7 +355,7 @@ public final class HTTPConnection: ConnectionHandler {
         var scratch = ByteBuffer()
         swap(&scratch, &batch.scratch)
         if isHTTP2 { http2!.withData { scratch.append($0) } } else { scratch.append(http1!.lastData) }
-        scratch.withBytes { stream.handler?.data(stream, $0, endStream: endStream) }
+        stream.handler?.data(stream, scratch.unsafeBytes.bytes, endStream: endStream)
         scratch.removeAll()
         swap(&scratch, &batch.scratch)
         if endStream { endRemote(stream) }
@@ -375,6 +378,17 @@ public final class HTTPConnection: ConnectionHandler {
         return current?.id == id ? current : nil
     }
 
+    /// An HTTP/1 connection takes the object of its last exchange again, unless somebody still holds it.
+    private func makeStream(_ id: HTTPStreamID) -> HTTPStream {
+        if isHTTP2 { return HTTPStream(id: id, connection: self) }
+        if spare != nil, isKnownUniquelyReferenced(&spare) {
+            spare!.begin(id, on: self)
+        } else {
+            spare = HTTPStream(id: id, connection: self)
+        }
+        return spare!
+    }
+
     private func endLocal(_ stream: HTTPStream) {
         stream.isLocalEnded = true
         if stream.isRemoteEnded { complete(stream) }
@@ -389,6 +403,8 @@ public final class HTTPConnection: ConnectionHandler {
     private func complete(_ stream: HTTPStream) {
         guard stream.connection != nil, !isTunnel else { return }
         forget(stream)
+        // Nothing more comes, so nobody must be kept to hear it.
+        if !isHTTP2 { stream.handler = nil }
         if !isHTTP2, !http1!.isReusable {
             // One side said `Connection: close`, or the message ends with the connection.
             closesAfterFlush = true
@@ -462,7 +478,8 @@ public final class HTTPConnection: ConnectionHandler {
         unflushedBytes = 0
         if isHTTP2 { http2!.drainOutput(into: &batch.output) } else { http1!.drainOutput(into: &batch.output) }
         if batch.output.isEmpty { return }
-        batch.output.withBytes { connection.send($0) }
+        // Nobody else writes into it before `send` returns.
+        connection.send(batch.output.unsafeBytes.bytes)
         batch.output.removeAll()
     }
 
@@ -522,6 +539,7 @@ public final class HTTPConnection: ConnectionHandler {
             if tunnel, failure == nil { continue }
             stream.handler?.failed(stream, connectFailure ?? .connectionLost(failure))
         }
+        spare = nil
         let owner = owner
         self.owner = nil
         owner?.closed(self)

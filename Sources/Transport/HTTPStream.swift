@@ -48,7 +48,7 @@ extension HTTPStreamHandler {
 }
 
 public final class HTTPStream {
-    public let id: HTTPStreamID
+    public private(set) var id: HTTPStreamID
     /// nil once the stream is over.
     public internal(set) var connection: HTTPConnection?
     /// HTTP/2: whose window the bytes of a stream that is over still hold.
@@ -66,6 +66,17 @@ public final class HTTPStream {
         self.id = id
         self.connection = connection
         self.handler = handler
+    }
+
+    /// Becomes the next exchange of an HTTP/1 connection.
+    func begin(_ id: HTTPStreamID, on connection: HTTPConnection) {
+        self.id = id
+        self.connection = connection
+        handler = nil
+        isTunnel = false
+        wantsWritable = false
+        isLocalEnded = false
+        isRemoteEnded = false
     }
 
     /// Server side: sends a response head; informational heads may precede the final one.

@@ -25,16 +25,18 @@ final class HTTPExchange: HTTPStreamHandler {
     private(set) var head: RequestHead
     let started: Instant
     let owner: any HTTPExchangeOwner
-    /// What the owner wants to know again: the endpoint, the route, the series to count in.
-    var context: AnyObject?
+    /// Outbound: the endpoint that got the request.
+    var endpoint: HTTPEndpoint?
+    /// Inbound: where the request is counted.
+    var counters: InboundCounters?
     /// Changes that a route wants in the response head.
     var responseChanges: [HTTPFilter.HeaderChange] = []
-    /// Outbound: the destination and the rule that were found for the request, and what a profile calls the destination.
-    var stack: OutboundStack?
+    /// Outbound: where the application meant to go, the rule and its target that were found for the request, and what a profile
+    /// calls the destination.
+    var destination: SocketAddress?
     var rule: HTTPRouter.PreparedRule?
+    var target: HTTPRouter.Target?
     var canonical: String?
-    /// Where the backend of the request is counted.
-    var backendSeries: BackendSeries?
     var profileRoute: ProfileRoutes.Route?
     /// The endpoint's load counts this request as in flight.
     var isLoadHeld = false
@@ -274,6 +276,7 @@ final class HTTPExchange: HTTPStreamHandler {
         callee = nil
         held.release()
         owner.ended(self)
-        context = nil
+        endpoint = nil
+        counters = nil
     }
 }

@@ -87,7 +87,7 @@ final class InboundHTTP: HTTPExchangeOwner {
         let counters = link.counters(route: route.name, authorization: authorization.name, registry: registry)
         counters.allowed.increment()
         counters.series.countRequest()
-        exchange.context = counters
+        exchange.counters = counters
         let singleUse = head.version == .http10 || head.authority.isEmpty
         exchange.send(head, through: port.client(link.target, version: head.version), singleUse: singleUse)
     }
@@ -101,7 +101,7 @@ final class InboundHTTP: HTTPExchangeOwner {
     }
 
     func answered(_ exchange: HTTPExchange, latency: Interval) {
-        (exchange.context as? InboundCounters)?.series.observe(latency, status: exchange.status ?? 0)
+        exchange.counters?.series.observe(latency, status: exchange.status ?? 0)
     }
 
     func failed(_ exchange: HTTPExchange, _ failure: HTTPStreamFailure) {
@@ -117,7 +117,7 @@ final class InboundHTTP: HTTPExchangeOwner {
         if let error = exchange.error {
             registry.counter("inbound_http_errors_total", help: "The total number of inbound HTTP requests that could not be processed due to a proxy error.", [("error", error.label)]).increment()
         }
-        guard let counters = exchange.context as? InboundCounters else { return }
+        guard let counters = exchange.counters else { return }
         counters.series.countResponse(status: exchange.status ?? 0, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: exchange.isCancelled ? "h2(CANCEL)" : "")
     }
 }

@@ -9,7 +9,7 @@ import Platform
 final class HTTPRouter {
     /// Where a request goes.
     enum Decision {
-        case backend(HTTPBackend, PreparedRule, BackendSeries?)
+        case backend(HTTPBackend, PreparedRule, Target)
         case answer(ProxyError)
         case redirect(status: UInt16, location: String)
     }
@@ -34,14 +34,15 @@ final class HTTPRouter {
     }
 
     /// An object, so that choosing one copies nothing.
-    fileprivate final class Target {
-        let backend: HTTPBackend?
-        let failure: String?
-        let filters: [HTTPFilter]
-        let weight: UInt32
+    final class Target {
+        fileprivate let backend: HTTPBackend?
+        fileprivate let failure: String?
+        fileprivate let filters: [HTTPFilter]
+        fileprivate let weight: UInt32
+        /// nil for the routes of a profile.
         let series: BackendSeries?
 
-        init(backend: HTTPBackend?, failure: String?, filters: [HTTPFilter], weight: UInt32, series: BackendSeries?) {
+        fileprivate init(backend: HTTPBackend?, failure: String?, filters: [HTTPFilter], weight: UInt32, series: BackendSeries?) {
             self.backend = backend
             self.failure = failure
             self.filters = filters
@@ -109,9 +110,9 @@ final class HTTPRouter {
         let rule = rules[index.route][index.rule]
         if let decision = judge(rule.filters, head) { return decision }
         guard let target = choose(rule) else { return .answer(rule.targets.isEmpty ? .failfast("no backend") : .loadShed) }
-        if let failure = target.failure { return .answer(.backendFailed(failure)) }
+        guard let backend = target.backend else { return .answer(.backendFailed(target.failure ?? "no backend")) }
         if let decision = judge(target.filters, head) { return decision }
-        return .backend(target.backend!, rule, target.series)
+        return .backend(backend, rule, target)
     }
 
     private func update(_ routes: [HTTPRoute], isGRPC: Bool = false) {
@@ -157,6 +158,7 @@ final class HTTPRouter {
 
     /// First available in order, or by weight among the available.
     private func choose(_ rule: PreparedRule) -> Target? {
+        if rule.targets.count == 1 { return rule.targets[0] }
         if !rule.isRandom { return rule.targets.first { $0.backend?.isReady ?? true } ?? rule.targets.first }
         guard rule.weightSum > 0 else { return nil }
         var candidates = rule.targets
@@ -176,6 +178,7 @@ final class HTTPRouter {
 
     /// Filters that answer by themselves.
     private func judge(_ filters: [HTTPFilter], _ head: RequestHead) -> Decision? {
+        if filters.isEmpty { return nil }
         for filter in filters {
             switch filter {
             case .failure(let status, let message, let numerator, let denominator):

@@ -38,20 +38,20 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
         case .answer(let error): exchange.fail(error)
         case .redirect(let status, let location):
             exchange.answer(ResponseHead(status: status, headers: ["location": location, "content-length": "0"]))
-        case .backend(let backend, let rule, let series):
-            exchange.stack = stack
-            exchange.rule = rule
+        case .backend(let backend, let rule, let target):
+            exchange.destination = stack.address
             exchange.canonical = router.canonical
-            exchange.backendSeries = series
-            series?.countRequest()
+            target.series?.countRequest()
             for case .responseHeaders(let change) in rule.filters { exchange.responseChanges.append(change) }
+            exchange.rule = rule
+            exchange.target = target
             backend.dispatch(exchange, to: self)
         }
     }
 
     /// Sends the request to the endpoint that the backend chose.
     func assign(_ exchange: HTTPExchange, to endpoint: HTTPEndpoint) {
-        guard let rule = exchange.rule, let stack = exchange.stack else { return host.unexpected("an exchange without a rule was dispatched") }
+        guard let rule = exchange.rule, let destination = exchange.destination else { return host.unexpected("an exchange without a rule was dispatched") }
         var head = exchange.head
         if let demanded = head.headers.first("l5d-require-id") {
             guard demanded == endpoint.endpoint.identity else { return exchange.fail(.identityRequired("\(demanded) was required, \(endpoint.endpoint.identity ?? "none") found")) }
@@ -60,7 +60,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
         for case .requestHeaders(let change) in rule.filters { change.apply(to: &head.headers) }
         if let canonical = exchange.canonical { head.headers.set("l5d-dst-canonical", canonical) }
         let singleUse = head.authority.isEmpty || head.version == .http10
-        if head.authority.isEmpty { head.authority = HTTPText("\(stack.address)") }
+        if head.authority.isEmpty { head.authority = HTTPText("\(destination)") }
         if let override = endpoint.endpoint.authorityOverride {
             head.authority = HTTPText(override)
             head.headers.removeAll("l5d-dst-canonical")
@@ -73,7 +73,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
             head.version = .http2
             exchange.originalVersion = exchange.head.version
         }
-        exchange.context = endpoint
+        exchange.endpoint = endpoint
         exchange.isLoadHeld = true
         endpoint.load.inFlight += 1
         endpoint.series.countRequest()
@@ -96,7 +96,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
 
     func answered(_ exchange: HTTPExchange, latency: Interval) {
         exchange.profileRoute?.series.observe(latency, status: exchange.status ?? 0)
-        guard let endpoint = exchange.context as? HTTPEndpoint else { return }
+        guard let endpoint = exchange.endpoint else { return }
         releaseLoad(exchange, endpoint)
         endpoint.series.observe(latency, status: exchange.status ?? 0)
     }
@@ -114,7 +114,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
         inFlight -= 1
         if let error = exchange.error { countError(error.label) }
         countRoute(exchange)
-        guard let endpoint = exchange.context as? HTTPEndpoint else { return }
+        guard let endpoint = exchange.endpoint else { return }
         releaseLoad(exchange, endpoint)
         if exchange.isCancelled {
             endpoint.series.countResponse(status: exchange.status ?? 0, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: "h2(CANCEL)")
@@ -131,7 +131,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
             route.statuses.observe(took)
             route.statuses.count(status: exchange.status ?? 0, grpcStatus: exchange.grpcStatus, error: label)
         }
-        if let backend = exchange.backendSeries {
+        if let backend = exchange.target?.series {
             backend.statuses.observe(exchange.sent.map { host.now - $0 } ?? took)
             backend.statuses.count(status: exchange.status ?? 0, grpcStatus: exchange.grpcStatus, error: label)
         }
@@ -142,9 +142,8 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
             route.series.countResponse(status: status, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: error, isFailure: judged)
             if exchange.sent != nil { route.actual.countResponse(status: status, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: error, isFailure: judged) }
         }
-        exchange.stack = nil
         exchange.rule = nil
-        exchange.backendSeries = nil
+        exchange.target = nil
         exchange.profileRoute = nil
     }
 
