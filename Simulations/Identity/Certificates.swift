@@ -93,9 +93,10 @@ extension Stories {
         source: "linkerd2 controller/identity: requested identity did not match provided token"
     ) { stage throws(StoryFailure) in
         let cluster = try stage.deploy()
-        try cluster.apply(
-            Manifest.servers(0) + "---\n" + Manifest.client("liar", account: "api").replacing(
-                "annotations: {linkerd.io/inject: enabled}", with: "annotations: {linkerd.io/inject: enabled, rehearsal.weft/identity: web.demo.serviceaccount.identity.linkerd.cluster.local}"))
+        for variable in ["LINKERD2_PROXY_IDENTITY_LOCAL_NAME", "LINKERD2_PROXY_IDENTITY_SERVER_NAME"] {
+            cluster.tamper(pod: "liar", container: "linkerd-proxy", variable, "web.demo.serviceaccount.identity.linkerd.cluster.local")
+        }
+        try cluster.apply(Manifest.servers(0) + "---\n" + Manifest.client("liar", account: "api"))
         try cluster.ready("web")
         stage.world.run(for: .seconds(25))
         let liar = cluster.pod("liar")!
@@ -124,8 +125,8 @@ extension Stories {
             let result = try stage.call(caller, "api.demo")
             try stage.check(result.status == 200, "the call in minute \(minute) is answered, not \(result.summary)")
         }
-        let renewals = api.proxy!.logLines.filter { $0.contains("ertificate") }.count
-        stage.say("30 calls answered; the server's proxy spoke of its certificate \(renewals) times")
+        let renewals = api.proxy!.logLines.filter { $0.contains("Certified identity") }.count
+        stage.say("30 calls answered; the server's proxy was certified \(renewals) times")
         try stage.check(renewals >= 4, "the certificate was renewed at least three times")
     }
 }

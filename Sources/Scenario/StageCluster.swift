@@ -71,6 +71,7 @@ public final class StageCluster {
         startAPIServer()
         try stage.wait("API server", within: .seconds(5)) { self.apiServer != nil }
         agentNode.files.put("/etc/kubeconfig", text: kubeconfig, mode: 0o600)
+        try apply(EmbeddedManifests.customResources)
         try apply(
             """
             {apiVersion: v1, kind: Namespace, metadata: {name: linkerd}}
@@ -114,9 +115,6 @@ public final class StageCluster {
         if let failure { throw StoryFailure("the manifest cannot be applied: \(failure)") }
     }
 
-    /// The mesh's custom resources, as the manifests in manifests/crds/ define them.
-    public func installCRDs() throws(StoryFailure) { try apply(EmbeddedManifests.customResources) }
-
     /// Deletes one object, as `kubectl delete` does.
     public func delete(_ resource: KubeResource, _ namespace: String, _ name: String) throws(StoryFailure) {
         var answered = false
@@ -153,6 +151,17 @@ public final class StageCluster {
     /// What an image does when its container starts; the longest prefix of the image's name wins. Set before the pods come.
     public func image(_ prefix: String, _ start: @escaping (SimProcess, StagePod) -> Void) { pods.images.append((prefix, start)) }
 
+    /// Sets a variable of a container's environment before it starts: for stories about broken pods.
+    public func tamper(pod name: String, container: String, _ variable: String, _ value: String) {
+        let before = pods.tamper
+        pods.tamper = { changed, pod in
+            before(&changed, pod)
+            guard pod.name == name, changed.name == container else { return }
+            changed.environment.removeAll { $0.name == variable }
+            changed.environment.append((variable, value))
+        }
+    }
+
     // MARK: The parts
 
     public private(set) var apiServer: KubeAPIServer?
@@ -167,7 +176,12 @@ public final class StageCluster {
             options.adminToken = Self.adminToken
             do {
                 let server = try KubeAPIServer(host: process, options: options)
-                try server.start(address: Self.apiAddress)
+                // The API server's trust is a tree of its own, as in any cluster.
+                let validity = (process.wall - .hours(1))...(process.wall + .days(365))
+                let root = try CertificateAuthority.selfSignedRoot(name: "kubernetes", validity: validity)
+                let credentials = try KubeAPIServer.makeCredentials(root, addresses: [Self.apiAddress.ip], at: process.wall, options: options)
+                try server.start(address: Self.apiAddress, tls: TLSServerConfiguration(credentials: credentials, anchors: TrustAnchors([root.certificate])))
+                kubeconfig = server.kubeconfig(anchorsPEM: root.certificate.pem)
                 apiServer = server
                 process.keep(server)
                 process.onShutdown {
@@ -179,16 +193,8 @@ public final class StageCluster {
         apiProcess.start()
     }
 
-    var kubeconfig: String {
-        """
-        apiVersion: v1
-        kind: Config
-        current-context: stage
-        contexts: [{name: stage, context: {cluster: stage, user: admin}}]
-        clusters: [{name: stage, cluster: {server: "http://\(Self.apiAddress)"}}]
-        users: [{name: admin, user: {token: \(Self.adminToken)}}]
-        """
-    }
+    /// The administrator's.
+    private(set) var kubeconfig = ""
 
     private func startControlPlane() {
         let names = world.nameServer!

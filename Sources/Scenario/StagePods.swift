@@ -51,6 +51,9 @@ final class StagePods: PodRuntime {
     /// What an image does; the longest prefix of the image's name wins.
     var images: [(prefix: String, start: (SimProcess, StagePod) -> Void)] = []
 
+    /// Changes a container before it starts: for stories about broken pods.
+    var tamper: (inout PodContainer, AgentPod) -> Void = { _, _ in }
+
     init(_ world: World) { self.world = world }
 
     func makePlace(for pod: AgentPod) throws(Refusal) -> IPAddress {
@@ -74,6 +77,8 @@ final class StagePods: PodRuntime {
 
     func start(_ container: PodContainer, in pod: AgentPod, ended: @escaping (Int32) -> Void) throws(Refusal) {
         let place = find(pod)
+        var container = container
+        tamper(&container, pod)
         let settings = Settings(environment: container.environment)
         let process: SimProcess
         if container.isProxy {
