@@ -29,6 +29,12 @@ public final class StagePod {
     /// Its agent says so, and its applications have begun.
     public var isReady: Bool { pod.isReady && containers.values.allSatisfy(\.isRunning) }
 
+    /// A sample of the proxy's metrics by its full name and labels as exposed; nil: there is none.
+    public func metric(_ sample: String) -> Double? {
+        guard let proxy = proxy?.components.compactMap({ $0 as? Proxy }).first else { return nil }
+        return proxy.metrics.exposition().split(separator: "\n").first { $0.hasPrefix(sample + " ") }.flatMap { Double($0.dropFirst(sample.utf8.count + 1)) }
+    }
+
     /// The process of a container; the first one that is no proxy when no name is given.
     public func process(_ container: String? = nil) -> SimProcess { container.map { containers[$0]! } ?? containers.elements[0].value }
 
