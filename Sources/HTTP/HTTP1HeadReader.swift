@@ -46,7 +46,9 @@ struct HTTP1HeadReader {
     /// One past the empty line, once the head is complete.
     private(set) var byteCount = 0
 
+    /// The fields to be reported are the first `fieldsKept`; what stands behind them is left from the last head.
     private var fields: [Headers.Field] = []
+    private var fieldsKept = 0
     /// The memory of the last reported head. If its owner has let go of it by the next one, that head costs no allocation; if not,
     /// emptying it makes a fresh one.
     private var lastFields: [Headers.Field] = []
@@ -71,7 +73,7 @@ struct HTTP1HeadReader {
         contentLength = nil
         byteCount = 0
         if !options.isEmpty { options = [] }
-        if !fields.isEmpty { fields = [] }
+        fieldsKept = 0
         reason.count = 0
         fieldCount = 0
         hasStartLine = false
@@ -88,7 +90,7 @@ struct HTTP1HeadReader {
             searched = end
             return false
         }
-        if !hasStartLine, fields.isEmpty { prepareFields(end, limits) }
+        if fields.isEmpty { prepareFields(end, limits) }
         if try readLines(base, end, kind, limits) { return true }
         if end == limits.headBytesMax {
             if kind == .request, !hasStartLine { throw HTTP1Fault(414, "the request line is longer than the bound (RFC 9112 section 3)") }
@@ -100,8 +102,7 @@ struct HTTP1HeadReader {
 
     private mutating func prepareFields(_ end: Int, _ limits: HTTPLimits) {
         swap(&fields, &lastFields)
-        fields.removeAll(keepingCapacity: true)
-        fields.reserveCapacity(min(limits.fieldsMax, 8 + end / 64, 24))
+        if fields.isEmpty { fields.reserveCapacity(min(limits.fieldsMax, 8 + end / 64, 24)) }
     }
 
     private mutating func readLines(_ base: UnsafeRawPointer, _ end: Int, _ kind: Kind, _ limits: HTTPLimits) throws(HTTP1Fault) -> Bool {
@@ -262,11 +263,12 @@ struct HTTP1HeadReader {
             }
         }
         let offset = fieldsStart
-        fields.append(
-            Headers.Field(
-                nameStart: Int32(truncatingIfNeeded: start &- offset), nameCount: Int32(truncatingIfNeeded: nameEnd &- start),
-                valueStart: Int32(truncatingIfNeeded: valueStart &- offset), valueCount: Int32(truncatingIfNeeded: valueEnd &- valueStart),
-                known: known, isSensitive: false, isLine: isLine, lineEnd: isLine ? Int32(truncatingIfNeeded: line &- offset) : 0))
+        let field = Headers.Field(
+            nameStart: Int32(truncatingIfNeeded: start &- offset), nameCount: Int32(truncatingIfNeeded: nameEnd &- start),
+            valueStart: Int32(truncatingIfNeeded: valueStart &- offset), valueCount: Int32(truncatingIfNeeded: valueEnd &- valueStart),
+            known: known, isSensitive: false, isLine: isLine, lineEnd: isLine ? Int32(truncatingIfNeeded: line &- offset) : 0)
+        if fieldsKept < fields.count { fields[fieldsKept] = field } else { fields.append(field) }
+        fieldsKept &+= 1
         return true
     }
 
@@ -378,19 +380,24 @@ struct HTTP1HeadReader {
 
     /// The reported fields: the bytes copied once. `dropsLength`: the message cannot have a body, whatever its Content-Length says.
     mutating func takeHeaders(_ base: UnsafeRawPointer, dropsLength: Bool) -> Headers {
+        if fields.count > fieldsKept { fields.removeLast(fields.count - fieldsKept) }
         if dropsLength, contentLength != nil { fields.removeAll { $0.known == .contentLength } }
         if flags.contains(.upgradeField), !asksUpgrade { fields.removeAll { $0.known == .upgrade } }
         if !options.isEmpty { removeOptions(base) }
         var headers = Headers()
         if !fields.isEmpty {
-            let count = line - fieldsStart
+            let lines = UnsafeRawBufferPointer(start: base + fieldsStart, count: line - fieldsStart)
             swap(&headers.fields, &fields)
             swap(&headers.storage, &lastStorage)
-            headers.storage.removeAll(keepingCapacity: true)
-            // Room for what a proxy adds, so that adding it copies nothing.
-            headers.storage.reserveCapacity(count + 64)
-            headers.storage.append(contentsOf: UnsafeRawBufferPointer(start: base + fieldsStart, count: count))
-            if count <= 2048 {
+            if headers.storage.count == lines.count {
+                headers.storage.withUnsafeMutableBytes { $0.copyMemory(from: lines) }
+            } else {
+                headers.storage.removeAll(keepingCapacity: true)
+                // Room for what a proxy adds, so that adding it copies nothing.
+                headers.storage.reserveCapacity(lines.count + 64)
+                headers.storage.append(contentsOf: lines)
+            }
+            if lines.count <= 2048 {
                 lastFields = headers.fields
                 lastStorage = headers.storage
             }

@@ -116,10 +116,12 @@ func endOfTarget(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> Int {
     return end
 }
 
-/// The bytes may stand in a request target.
+/// The bytes may stand in a request target. The last word overlaps the one before it rather than end in single bytes.
 func isTarget(_ bytes: UnsafeRawBufferPointer) -> Bool {
     guard let base = bytes.baseAddress else { return true }
-    return endOfTarget(base, 0, bytes.count) == bytes.count
+    let count = bytes.count
+    if count < 8 { return endOfTarget(base, 0, count) == count }
+    return endOfTarget(base, 0, count & ~7) == count & ~7 && (count & 7 == 0 || endOfTarget(base, count - 8, count) == count)
 }
 
 /// The first line feed from `start` on; nil if there is none.
@@ -215,11 +217,15 @@ extension HTTPText {
 
 @inline(__always)
 private func sameBytes(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Bool {
-    var i = 0
-    while i &+ 8 <= count {
-        if a.loadUnaligned(fromByteOffset: i, as: UInt64.self) != b.loadUnaligned(fromByteOffset: i, as: UInt64.self) { return false }
-        i &+= 8
+    if count >= 8 {
+        var i = 0
+        while i &+ 8 < count {
+            if a.loadUnaligned(fromByteOffset: i, as: UInt64.self) != b.loadUnaligned(fromByteOffset: i, as: UInt64.self) { return false }
+            i &+= 8
+        }
+        return a.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self) == b.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
     }
+    var i = 0
     while i < count {
         if a.load(fromByteOffset: i, as: UInt8.self) != b.load(fromByteOffset: i, as: UInt8.self) { return false }
         i &+= 1
