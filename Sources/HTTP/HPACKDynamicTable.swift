@@ -57,9 +57,11 @@ struct HPACKDynamicTable: ~Copyable {
     @inline(__always)
     func field(_ i: Int) -> HPACKField? {
         guard i < count else { return nil }
-        let entry = self[next &- 1 &- UInt32(truncatingIfNeeded: i)]
+        let sequence = next &- 1 &- UInt32(truncatingIfNeeded: i)
+        let entry = self[sequence]
         let name = bytes(of: entry)
-        return HPACKField(name: name, nameCount: Int(entry.nameCount), value: name + Int(entry.nameCount), valueCount: Int(entry.valueCount), traits: entry.traits)
+        return HPACKField(
+            name: name, nameCount: Int(entry.nameCount), value: name + Int(entry.nameCount), valueCount: Int(entry.valueCount), traits: entry.traits, sequence: sequence)
     }
 
     mutating func resize(_ bytes: Int) {

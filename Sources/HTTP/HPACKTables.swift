@@ -34,6 +34,8 @@ struct HPACKField {
     var value: UnsafeRawPointer
     var valueCount: Int
     var traits: HPACKTraits
+    /// Of an entry of the dynamic table: its number since the connection began; 0 for others.
+    var sequence: UInt32 = 0
 
     @inline(__always) var nameBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: name, count: nameCount) }
     @inline(__always) var valueBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: value, count: valueCount) }

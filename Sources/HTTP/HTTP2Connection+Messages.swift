@@ -57,6 +57,7 @@ extension HTTP2Connection {
         let length = isTunnel ? -1 : contentLength ?? -1
         if endStream, length > 0 { return failStream(id, HTTP2ErrorCode.protocolError, "less body than content-length says (RFC 9113 section 8.1.1)") }
         var stream = HTTP2Stream(id: id, state: endStream ? .halfClosedRemote : .open, sendWindow: peerStreamWindow, receiveWindow: streamReceiveWindow)
+        stream.opened = now
         stream.isHeadReceived = true
         stream.isTunnel = isTunnel
         stream.contentLeft = length

@@ -188,8 +188,9 @@ extension HTTP2Connection {
         if isIdle(frame.stream) { return fail(HTTP2ErrorCode.protocolError, "RST_STREAM on an idle stream (RFC 9113 section 6.4)") }
         let slot = streams.find(frame.stream)
         guard slot >= 0, streams[slot].state != .closed else { return spendControl() }
+        let isEarly = role == .server && !streams[slot].isHeadSent && now - streams[slot].opened < limits.resetAgeMin
         forget(frame.stream, .resetByPeer)
-        if role == .server, !resetBudget.take(now: now) { return failCalm("too many streams end early (CVE-2023-44487)") }
+        if isEarly, !resetBudget.take(now: now) { return failCalm("too many streams end early (CVE-2023-44487)") }
         return .reset(HTTPStreamID(rawValue: frame.stream), PeerError(.stream, code: frame.payload.bigEndian32(at: 0), rule: "the peer reset the stream"))
     }
 

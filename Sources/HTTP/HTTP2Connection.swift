@@ -309,6 +309,7 @@ public final class HTTP2Connection: Engine {
 
     private func close(_ slot: Int) {
         streamsOpen -= 1
+        resetBudget.give(1)
         closedStreams.addEnded(streams[slot].id)
         if streams[slot].unacknowledged == 0 { streams.remove(slot) } else { streams[slot].state = .closed }
     }

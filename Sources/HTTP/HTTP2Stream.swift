@@ -32,6 +32,7 @@ struct HTTP2Stream {
     var sendWindow: Int
     /// What we still let the peer send. Unit: bytes.
     var receiveWindow: Int
+    var opened = Instant.zero
     /// Received and not yet acknowledged by the owner. Unit: bytes.
     var unacknowledged = 0
     /// Acknowledged, and not yet told to the peer. Unit: bytes.

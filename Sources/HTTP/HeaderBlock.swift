@@ -15,11 +15,14 @@ struct HeaderBlock: ~Copyable {
     private(set) var scheme: HTTPScheme?
     private(set) var authority: HTTPText?
     private(set) var path: HTTPText?
+    private var isAsterisk = false
     private(set) var status: UInt16?
     private(set) var tunnelProtocol: String?
     private(set) var hasPseudo = false
     private(set) var contentLength: Int?
 
+    /// The last authority and its entry in the table: most requests of a connection name the same one.
+    private var lastAuthority: (sequence: UInt32, text: HTTPText) = (0, "")
     private var hasRegular = false
     private var hostIndex = -1
     private var cookieCount = 0
@@ -51,13 +54,16 @@ struct HeaderBlock: ~Copyable {
     mutating func reset() {
         listBytes = 0
         violation = nil
-        method = nil
-        scheme = nil
-        authority = nil
-        path = nil
-        status = nil
-        tunnelProtocol = nil
-        hasPseudo = false
+        if hasPseudo {
+            method = nil
+            scheme = nil
+            authority = nil
+            path = nil
+            status = nil
+            tunnelProtocol = nil
+            isAsterisk = false
+            hasPseudo = false
+        }
         contentLength = nil
         hasRegular = false
         hostIndex = -1
@@ -197,10 +203,12 @@ struct HeaderBlock: ~Copyable {
             scheme = field.valueCount == 4 ? .http : .https
         case .authority:
             isRepeated = authority != nil
-            authority = HTTPText(field.valueBytes)
+            if field.sequence == 0 || field.sequence != lastAuthority.sequence { lastAuthority = (field.sequence, HTTPText(field.valueBytes)) }
+            authority = lastAuthority.text
         case .path:
             isRepeated = path != nil
             path = HTTPText(field.valueBytes)
+            isAsterisk = field.value.load(as: UInt8.self) == UInt8(ascii: "*")
         case .status:
             isRepeated = status != nil
             let digits = field.valueBytes
@@ -234,12 +242,12 @@ struct HeaderBlock: ~Copyable {
             }
             if scheme == nil { broken(":scheme is missing (RFC 9113 section 8.3.1)") }
             if path == nil { broken(":path is missing (RFC 9113 section 8.3.1)") }
-            if method != .options, let path, path.count == 1, path == "*" { broken(":path is * without OPTIONS (RFC 9113 section 8.3.1)") }
+            if isAsterisk, method != .options { broken(":path is * without OPTIONS (RFC 9113 section 8.3.1)") }
         }
         if violation != nil { return nil }
         var head = RequestHead(
-            method: method, scheme: scheme ?? .http, authority: authority ?? "", path: path ?? "", headers: takeHeaders(), version: .http2)
-        if let tunnelProtocol { head.tunnelProtocol = tunnelProtocol }
+            method: method, scheme: scheme ?? .http, authority: authority.take() ?? "", path: path.take() ?? "", headers: takeHeaders(), version: .http2)
+        if tunnelProtocol != nil { head.tunnelProtocol = tunnelProtocol }
         return head
     }
 

@@ -34,17 +34,20 @@ public struct HTTPLimits: Sendable {
     /// Streams that a client opens before the server's SETTINGS have come. Unit: streams. When more: `sendRequest` is refused.
     /// Source: h2's initial_max_send_streams, and the least that RFC 9113 section 6.5.2 recommends to announce.
     public var streamsBeforeSettingsMax = 100
-    /// Streams that the peer makes end early: its own RST_STREAM (CVE-2023-44487), those that its faults make us send (CVE-2025-8671), and
-    /// refused ones. Unit: streams at once, and streams a second that come back. When more: GOAWAY ENHANCE_YOUR_CALM.
-    /// Source: nghttp2's stream reset rate limit of 1000 and 33.
+    /// Streams that the peer makes end early: its own RST_STREAM within `resetAgeMin` of opening and before our head is out (CVE-2023-44487), those
+    /// that its faults make us send (CVE-2025-8671), and refused ones. Unit: streams at once, and streams a second that come back; each
+    /// stream that ends regularly gives one back. When more: GOAWAY ENHANCE_YOUR_CALM. Source: nghttp2's stream reset rate limit of 1000
+    /// and 33; Envoy's rule that half of the streams may be reset early, and its age of one second.
     public var resetsBurst = 1000
     public var resetsPerSecond = 33
+    public var resetAgeMin = Interval.seconds(1)
     /// Frames that carry nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, unknown types, empty DATA and CONTINUATION, and late frames on streams
     /// that are over. Unit: frames at once, and frames a second that come back; each stream opened and each DATA frame sent or received
-    /// gives back `controlFramesPerWork`. When more: GOAWAY ENHANCE_YOUR_CALM. Source: CVE-2019-9512, -9515, -9518; Envoy queues 1000 answers.
+    /// gives back `controlFramesPerWork`. When more: GOAWAY ENHANCE_YOUR_CALM. Source: CVE-2019-9512, -9515, -9518; Envoy queues 1000 answers and
+    /// takes 10 WINDOW_UPDATE for each DATA frame sent.
     public var controlFramesBurst = 1000
     public var controlFramesPerSecond = 100
-    public var controlFramesPerWork = 4
+    public var controlFramesPerWork = 10
     /// Streams that we reset lately and remember, so that frames that crossed our RST_STREAM are told from broken ones.
     /// Unit: streams. When full: the oldest is forgotten, and a frame on it is answered with RST_STREAM STREAM_CLOSED. Source: ours; of
     /// streams that ended otherwise at most 64 are remembered.

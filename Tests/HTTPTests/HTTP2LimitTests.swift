@@ -44,6 +44,37 @@ import Testing
         #expect(end.failure == nil)
     }
 
+    @Test func `resetAgeMin tells a caller that gave up from a flood`() throws {
+        let end = server { limits, _ in limits.resetsBurst = 5 }
+        for i in 0..<50 {
+            let id = UInt32(2 * i + 1)
+            end.receive(Wire.headers(id, Wire.get), now: Instant.zero + .seconds(0))
+            end.receive(Wire.reset(id), now: Instant.zero + .seconds(1))
+        }
+        #expect(end.failure == nil)
+        // A response under way is no flood either.
+        for i in 50..<100 {
+            let id = UInt32(2 * i + 1)
+            end.receive(Wire.headers(id, Wire.get))
+            try end.engine.sendResponse(HTTPStreamID(rawValue: id), ResponseHead(status: 200), endStream: false)
+            end.receive(Wire.reset(id))
+        }
+        #expect(end.failure == nil)
+    }
+
+    @Test func `streams that end regularly pay for resets`() throws {
+        let end = server { limits, _ in
+            limits.resetsBurst = 5
+            limits.resetsPerSecond = 1
+        }
+        for i in 0..<100 {
+            let id = UInt32(4 * i + 1)
+            end.receive(Wire.headers(id, Wire.get) + Wire.headers(id + 2, Wire.get) + Wire.reset(id + 2))
+            try end.engine.sendResponse(HTTPStreamID(rawValue: id), ResponseHead(status: 200), endStream: true)
+        }
+        #expect(end.failure == nil)
+    }
+
     @Test(arguments: [
         Wire.windowUpdate(1, 0), Wire.windowUpdate(1, 0x7fff_ffff), Wire.frame(2, stream: 1, [0]), Wire.headers(1, [("x", "1")], end: false),
     ])
@@ -72,7 +103,7 @@ import Testing
         try end.engine.sendResponse(HTTPStreamID(rawValue: 1), ResponseHead(status: 200), endStream: true)
         end.receive(Wire.data(1, "", end: true) + Wire.headers(7, Wire.get))
         #expect(end.requests.count == 3)
-        end.receive((4..<9).flatMap { Wire.headers(UInt32(2 * $0 + 1), Wire.get) })
+        end.receive((4..<10).flatMap { Wire.headers(UInt32(2 * $0 + 1), Wire.get) })
         expectCalm(end)
     }
 
