@@ -83,6 +83,7 @@ let package = Package(
         .executableTarget(name: "weft-proxy", dependencies: ["Base", "Platform", "Proxy", "Linux"], swiftSettings: hot),
         .executableTarget(name: "weft-controller", dependencies: ["Base", "Platform", "ControlPlane", "Linux", arguments], swiftSettings: strict),
         .executableTarget(name: "weft-init", dependencies: ["Base", "Platform", "Linux"], swiftSettings: strict),
+        .executableTarget(name: "weft-bench", dependencies: ["Base", "Documents", "Platform", "TLS", "Linux", "APIServer", "Simulator", "Scenario", "CDeterminism"], swiftSettings: strict),
     ]
         + [
             ("Base", []), ("Documents", ["Base"]), ("HTTP", ["Base"]), ("TLS", ["Base", "CDeterminism"]), ("DNS", ["Base"]),

@@ -350,14 +350,19 @@ public final class HTTPConnection: ConnectionHandler {
             if bytes > 0, isHTTP2 { http2!.acknowledge(id, bytes: bytes) }
             return
         }
-        if !isHTTP2 { unacknowledgedBytes += bytes }
-        // The handler may turn to this very connection, so the engine must not be borrowed while it runs.
-        var scratch = ByteBuffer()
-        swap(&scratch, &batch.scratch)
-        if isHTTP2 { http2!.withData { scratch.append($0) } } else { scratch.append(http1!.lastData) }
-        stream.handler?.data(stream, scratch.unsafeBytes.bytes, endStream: endStream)
-        scratch.removeAll()
-        swap(&scratch, &batch.scratch)
+        if isHTTP2 {
+            // The handler may turn to this very connection, so the engine must not be borrowed while it runs.
+            var scratch = ByteBuffer()
+            swap(&scratch, &batch.scratch)
+            http2!.withData { scratch.append($0) }
+            stream.handler?.data(stream, scratch.unsafeBytes.bytes, endStream: endStream)
+            scratch.removeAll()
+            swap(&scratch, &batch.scratch)
+        } else {
+            // Nothing that a handler can ask of this connection touches what was received before the next event is asked for.
+            unacknowledgedBytes += bytes
+            stream.handler?.data(stream, http1!.lastData.bytes, endStream: endStream)
+        }
         if endStream { endRemote(stream) }
     }
 

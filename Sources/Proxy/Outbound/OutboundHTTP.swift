@@ -91,6 +91,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
             head.version = head.headers.first("l5d-orig-proto") == "HTTP/1.0" ? .http10 : original
             head.headers.removeAll("l5d-orig-proto")
         }
+        if exchange.responseChanges.isEmpty { return }
         for change in exchange.responseChanges { change.apply(to: &head.headers) }
     }
 

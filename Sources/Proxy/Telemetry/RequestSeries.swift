@@ -43,7 +43,7 @@ final class RequestSeries {
 
     func observe(_ latency: Interval, status: UInt16) {
         let milliseconds = Double(latency.nanoseconds / 1000) / 1000
-        for entry in latencies where entry.status == status { return entry.histogram.observe(milliseconds) }
+        for i in latencies.indices where latencies[i].status == status { return latencies[i].histogram.observe(milliseconds) }
         let made = registry.histogram(
             prefix + "response_latency_ms", help: "Elapsed times between a request's headers being received and its response stream completing", bounds: Self.latencyBounds,
             labels + [("status_code", String(status))])
@@ -55,7 +55,9 @@ final class RequestSeries {
     /// `isFailure`: what a profile's response class says; nil: the usual rules.
     func countResponse(status: UInt16, isGRPC: Bool, grpcStatus: GRPCStatus.Code?, error: String = "", isFailure judged: Bool? = nil) {
         let code = grpcStatus?.rawValue
-        for entry in totals where entry.status == status && entry.grpcStatus == code && entry.isGRPC == isGRPC && entry.error == error { return entry.metric.increment() }
+        for i in totals.indices where totals[i].status == status && totals[i].grpcStatus == code && totals[i].isGRPC == isGRPC && totals[i].error == error {
+            return totals[i].metric.increment()
+        }
         let isFailure = judged ?? Self.isFailure(status: status, isGRPC: isGRPC, grpcStatus: grpcStatus, error: error)
         let made = registry.counter(
             prefix + "response_total", help: "Total count of HTTP responses.",

@@ -38,7 +38,7 @@ final class StatusSeries {
     func count(status: UInt16, grpcStatus: GRPCStatus.Code?, error: String) {
         let status = error.isEmpty && !isGRPC ? status : 0
         let code = error.isEmpty && isGRPC ? (grpcStatus ?? .unknown).rawValue : nil
-        for entry in totals where entry.status == status && entry.grpcStatus == code && entry.error == error { return entry.metric.increment() }
+        for i in totals.indices where totals[i].status == status && totals[i].grpcStatus == code && totals[i].error == error { return totals[i].metric.increment() }
         let said = isGRPC ? ("grpc_status", code.flatMap { GRPCStatus.Code(rawValue: $0)?.name } ?? "") : ("http_status", status == 0 ? "" : String(status))
         let made = registry.counter(prefix + statusesName, help: "Requests that are over, by how they ended.", labels + [said, ("error", error)])
         totals.append(Total(status: status, grpcStatus: code, error: error, metric: made))
