@@ -461,4 +461,21 @@ private let keep10 = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
         _ = try engine.sendRequest(head, endStream: true)
         #expect(engine.takeOutput() == "GET / HTTP/1.1\r\nhost: a\r\nA: 1\r\nC: 4\r\nl5d-dst: b\r\nB: 5\r\n\r\n")
     }
+
+    @Test func `a head that is kept does not change when the next one is read into the memory of the last`() throws {
+        let (engine, first, kept) = try server(hearing: "GET /1 HTTP/1.1\r\nHost: a\r\nX: 1\r\nY: 2\r\nZ: 3\r\n\r\n")
+        try engine.sendResponse(first, ResponseHead(status: 204), endStream: true)
+        var heads = [kept]
+        for text in ["GET /2 HTTP/1.1\r\nHost: b\r\nU: 4\r\nV: 5\r\nW: 6\r\n\r\n", "GET /3 HTTP/1.1\r\nHost: c\r\nT: 7\r\n\r\n", "GET /4 HTTP/1.1\r\nHost: d\r\n\r\n", "GET /5 HTTP/1.1\r\nHost: e\r\nS: 8\r\nR: 9\r\n\r\n"] {
+            engine.receive(text)
+            guard case .request(let stream, let head, true)? = engine.nextEvent() else {
+                Issue.record("no request")
+                return
+            }
+            heads.append(head)
+            try engine.sendResponse(stream, ResponseHead(status: 204), endStream: true)
+        }
+        #expect(heads.map(\.headers) == [["X": "1", "Y": "2", "Z": "3"], ["U": "4", "V": "5", "W": "6"], ["T": "7"], [:], ["S": "8", "R": "9"]])
+        #expect(heads.map { "\($0.authority)\($0.path)" } == ["a/1", "b/2", "c/3", "d/4", "e/5"])
+    }
 }
