@@ -63,13 +63,14 @@ extension Stories {
         }
         stage.world.heal(cluster.apiNode, cluster.destinationNode)
         stage.say("healed")
-        var seen: Set<String> = []
+        var seen: [String] = []
         for _ in 0..<400 where seen.count < 2 {
             stage.world.run(for: .seconds(1))
-            seen.insert(try stage.call(caller, "api.demo").text)
+            let name = try stage.call(caller, "api.demo").text
+            if !seen.contains(name) { seen.append(name) }
         }
-        stage.say("answers come from \(seen.sorted().joined(separator: " and "))")
-        try stage.check(seen == ["api-0", "api-1"], "both pods answer in the end")
+        stage.say("answers come from \(seen.joined(separator: " and "))")
+        try stage.check(seen.contains("api-0") && seen.contains("api-1"), "both pods answer in the end")
     }
 
     // Story: three servers are replaced one after the other under steady calls.
