@@ -65,9 +65,9 @@ public final class HTTP2Connection: Engine {
     var decoder: HPACKDecoder
     var fields: HeaderBlock
     /// Heads that came before, by their header blocks.
-    var requestHeads = HeadCache<RequestHead>(slots: 8)
-    var responseHeads = HeadCache<ResponseHead>(slots: 8)
-    var trailerFields = HeadCache<Headers>(slots: 2)
+    var requestHeads: HeadCache<RequestHead>
+    var responseHeads: HeadCache<ResponseHead>
+    var trailerFields: HeadCache<Headers>
     var pending: [HTTPEvent] = []
     var pendingNext = 0
 
@@ -124,6 +124,9 @@ public final class HTTP2Connection: Engine {
         prefaceLeft = role == .server ? Self.preface.utf8CodeUnitCount : 0
         decoder = HPACKDecoder()
         fields = HeaderBlock(listBytesMax: settings.maxHeaderListBytes)
+        requestHeads = HeadCache(slots: 8, limits: limits)
+        responseHeads = HeadCache(slots: 8, limits: limits)
+        trailerFields = HeadCache(slots: 2, limits: limits)
         closedStreams = HTTP2ClosedStreams(countMax: limits.closedStreamsMax)
         connectionWindowBytes = max(Self.defaultWindow, min(settings.initialConnectionWindowBytes, Self.windowMax))
         peerStreamsMax = limits.streamsBeforeSettingsMax

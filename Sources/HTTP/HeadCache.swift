@@ -13,23 +13,24 @@ struct HeadCache<Value> {
         var contentLength: Int?
     }
 
-    /// Unit: bytes of a compressed block. When longer: not kept. Source: ours.
-    private static var blockBytesMax: Int { 128 }
-    /// Unit: bytes of the list, as RFC 9113 section 6.5.2 counts. When longer: not kept. Source: ours.
-    private static var listBytesMax: Int { 2048 }
-
     private var slots: [Slot] = []
     private let slotCount: Int
+    private let blockBytesMax: Int
+    private let listBytesMax: Int
     private var pending: UInt64 = 0
 
     /// `slots` is a power of two. Memory is taken when the first block comes.
-    init(slots: Int) { slotCount = slots }
+    init(slots: Int, limits: HTTPLimits) {
+        slotCount = slots
+        blockBytesMax = limits.repeatedBlockBytesMax
+        listBytesMax = limits.repeatedListBytesMax
+    }
 
     /// What this block said before; nil if it is not known. With nil the block is on trial until `keep`.
     @inline(__always)
     mutating func find(_ block: UnsafeRawBufferPointer, generation: UInt32) -> (value: Value, contentLength: Int?)? {
         pending = 0
-        guard block.count > 0, block.count <= Self.blockBytesMax, let base = block.baseAddress else { return nil }
+        guard block.count > 0, block.count <= blockBytesMax, let base = block.baseAddress else { return nil }
         let hash = hashBytes(base, block.count) | 1
         pending = hash
         guard slots.count > 0 else { return nil }
@@ -41,7 +42,7 @@ struct HeadCache<Value> {
 
     /// The block that `find` did not know said this, and left the table as it was. Kept when it was on trial before.
     mutating func keep(_ block: UnsafeRawBufferPointer, generation: UInt32, listBytes: Int, _ value: Value, contentLength: Int?) {
-        guard pending != 0, listBytes <= Self.listBytesMax else { return }
+        guard pending != 0, listBytes <= listBytesMax else { return }
         if slots.isEmpty { slots = [Slot](repeating: Slot(), count: slotCount) }
         let i = Int(truncatingIfNeeded: pending >> 32) & (slotCount - 1)
         if slots[i].hash == pending, slots[i].generation == generation {

@@ -52,6 +52,10 @@ public struct HTTPLimits: Sendable {
     /// Unit: streams. When full: the oldest is forgotten, and a frame on it is answered with RST_STREAM STREAM_CLOSED. Source: ours; of
     /// streams that ended otherwise at most 64 are remembered.
     public var closedStreamsMax = 1024
+    /// Header blocks that are remembered with what they said, 8 requests, 8 responses and 2 trailers a connection. Unit: bytes of the compressed
+    /// block, and of its list as RFC 9113 section 6.5.2 counts. When longer: decoded each time. Source: ours.
+    public var repeatedBlockBytesMax = 128
+    public var repeatedListBytesMax = 2048
     /// How long a drain waits for the answer to the PING behind its first GOAWAY. When over: the final GOAWAY is sent. Source: ours.
     public var drainPingTimeout = Interval.seconds(1)
 

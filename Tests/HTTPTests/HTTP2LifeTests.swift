@@ -76,7 +76,7 @@ import Testing
         #expect(pair.client.engine.isDrained)
     }
 
-    @Test func `a drain goes on when its PING is not answered`() {
+    @Test func `drainPingTimeout ends the wait for a PING that is not answered`() {
         let end = HTTP2End(HTTP2Connection(server: HTTP2Settings()))
         end.receive(Wire.preface + Wire.settings())
         end.engine.shutdown(now: Instant.zero + .seconds(5))

@@ -248,4 +248,18 @@ import Testing
         }
         _ = try client.engine.sendRequest(RequestHead(method: .get, authority: "a", path: "/"), endStream: true)
     }
+
+    @Test func `repeatedBlockBytesMax and repeatedListBytesMax bound what is remembered`() {
+        for (block, list, isKept) in [(128, 2048, true), (3, 2048, false), (128, 100, false)] {
+            let end = server { limits, _ in
+                limits.repeatedBlockBytesMax = block
+                limits.repeatedListBytesMax = list
+            }
+            let head: [UInt8] = [0x82, 0x86, 0x84, 0x90]
+            for i in 0..<3 { end.receive(Wire.frame(1, flags: 5, stream: UInt32(2 * i + 1), head)) }
+            let found = head.withUnsafeBytes { end.engine.requestHeads.find($0, generation: end.engine.decoder.generation) }
+            #expect((found != nil) == isKept)
+            #expect(end.requests.count == 3)
+        }
+    }
 }
