@@ -118,6 +118,10 @@ public final class LinuxHost: Host {
         for action in actions { action() }
     }
 
+    /// Gives back the memory of code that only starting up needed (the linker's tables, the runtime's registration of types, half of
+    /// OpenSSL): the kernel maps it again when it is used again. Half of an idle proxy's resident memory.
+    public static func forgetStartupCode() { clinux_forget_code() }
+
     // MARK: The loop
 
     /// Runs until `exit`; all sockets are closed then. Returns the status asked for.

@@ -26,6 +26,9 @@ do {
     for directive in directives.refused { log(.warn, "linkerd2_proxy", "log directive \"\(directive)\" cannot be read and is passed over") }
     let proxy = Proxy(host: host)
     proxy.start()
+    /// Once it serves: there is a proxy in every pod, and most are idle.
+    func slim() { host.after(.seconds(1)) { proxy.isReady ? LinuxHost.forgetStartupCode() : slim() } }
+    slim()
     withExtendedLifetime(proxy) { host.runProcess() }
 } catch {
     log(.error, "linkerd2_proxy", "Initialization failed: \(error)")

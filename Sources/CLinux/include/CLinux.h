@@ -42,6 +42,9 @@ const char *clinux_environment(size_t index);
 int clinux_process_id(void);
 int clinux_thread_id(void);
 int clinux_user_id(void);
+// Drops the pages of code and constants, the libraries' too, from this process's memory. They stay in the kernel's page cache, and
+// what is used again is mapped again. Data that was relocated or written is in other segments and stays.
+void clinux_forget_code(void);
 
 // Readiness.
 int clinux_epoll_create(void);
