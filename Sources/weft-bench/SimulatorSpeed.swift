@@ -6,6 +6,7 @@ import Glibc
 import Platform
 import Scenario
 import Simulator
+import Synchronization
 
 private let start = WallTime(seconds: 1_804_075_200)
 
@@ -92,13 +93,16 @@ private let manifest = """
      spec: {serviceAccountName: client, containers: [{name: shell, image: curl}]}}
     """
 
+/// Found inside a story, which may be told anywhere.
+private final class Rate: Sendable { let value = Atomic(0) }
+
 /// Requests that one client pod has under way at a time.
 private let requestsAtOnce = 32
 private let requestsMeasured = 20_000
 
 /// A client pod calls a server pod through both their proxies, over mutual TLS, in a world with its control plane.
 func meshRequestsPerSecond() throws -> Int {
-    nonisolated(unsafe) var rate = 0
+    let rate = Rate()
     let story = Story("bench/mesh", story: "A client calls a server without pause.", promise: "Every answer is 200.", source: "scripts/bench") { stage throws(StoryFailure) in
         let cluster = try stage.deploy()
         cluster.image("nginx") { process, _ in
@@ -130,9 +134,9 @@ func meshRequestsPerSecond() throws -> Int {
         try play(1000)
         let before = cpuSeconds()
         try play(requestsMeasured)
-        rate = Int(Double(requestsMeasured) / (cpuSeconds() - before))
+        rate.value.store(Int(Double(requestsMeasured) / (cpuSeconds() - before)), ordering: .relaxed)
     }
     let outcome = story.run(seed: 1, build: "bench")
     if let failure = outcome.failure { throw Refusal("the mesh did not hold: \(failure)") }
-    return rate
+    return rate.value.load(ordering: .relaxed)
 }

@@ -51,7 +51,7 @@ enum Floors {
     ]
     static let ours = Set(arrows.keys).union(["Rehearsal", "LocalCluster"])
     /// Modules that may touch the machine.
-    static let bindings = ["Linux", "LocalCluster", "weft", "weft-proxy", "weft-controller", "weft-init", "CLinux", "Capture"]
+    static let bindings = ["Linux", "LocalCluster", "weft", "weft-proxy", "weft-controller", "weft-init", "weft-bench", "CLinux", "Capture"]
 
     static func isComponent(_ file: SourceFile) -> Bool {
         (file.path.hasPrefix("Sources/") || file.path.hasPrefix("Simulations/")) && !bindings.contains(file.module) && !file.isGenerated
