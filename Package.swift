@@ -95,7 +95,7 @@ let package = Package(
             ("Kube", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "APIServer", "Simulator"]),
             ("Proxy", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Simulator"]),
             ("Manifests", ["Base", "Documents", "Kube"]),
-            ("APIServer", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Simulator", "Linux"]),
+            ("APIServer", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Simulator", "Linux", "CDeterminism"]),
             ("ControlPlane", ["Base", "CDeterminism", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "APIServer", "Simulator"]),
             ("Linux", ["Base", "Platform", "CLinux"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
             ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture"]),

@@ -25,6 +25,7 @@ public final class KubeAPIServer: HTTPRequestHandler {
     private var watches: [ServedWatch] = []
     /// Look-up only: collections changed in this turn.
     private var changed: Set<Int> = []
+    private var pumpTimer: TimerID?
     private var random: Random
 
     /// The cluster stands and its controllers run as soon as the host's loop does; nobody reaches it by network before `start`.
@@ -53,6 +54,7 @@ public final class KubeAPIServer: HTTPRequestHandler {
             begin(exchange, cursor, initial, kind, version, form, includes, options)
         }
         makeControllers()
+        host.onShutdown { [self] in close() }
         do throws(KubeStatus) {
             try bootstrap()
         } catch {
@@ -97,6 +99,17 @@ public final class KubeAPIServer: HTTPRequestHandler {
         for watch in watches { watch.end() }
         server?.close()
         server = nil
+    }
+
+    /// Ends the cluster for good: nothing of it runs or waits any more. Done by itself when the host's process is asked to stop.
+    public func close() {
+        stop()
+        for controller in controllers { controller.stop() }
+        controllers = []
+        if let pumpTimer { host.cancel(pumpTimer) }
+        pumpTimer = nil
+        registry.store.removeObservers()
+        router.watch = { _, _, _, _, _, _, _, _ in }
     }
 
     /// A kubeconfig for a token, the administrator's when nil. `address` replaces the one it listens on (behind a mapping).
@@ -239,7 +252,8 @@ public final class KubeAPIServer: HTTPRequestHandler {
         if registry.store.name(of: collection) == KubeResource.customResourceDefinitions.description { definitionChanged(change) }
         for controller in controllers { controller.observe(registry.store.name(of: collection), change) }
         if changed.isEmpty {
-            host.after(.zero) { [self] in
+            pumpTimer = host.after(.zero) { [self] in
+                pumpTimer = nil
                 let collections = changed
                 changed = []
                 // Watches may end while they are pumped.

@@ -24,9 +24,6 @@ public struct APIServerLimits: Sendable {
     /// Validity of a requested token. Source: k8s.io/kubernetes pkg/registry/core/serviceaccount/storage/token.go and validation.
     public var tokenLifetimeMin = Interval.minutes(10)
     public var tokenLifetimeMax = Interval.days(365)
-    /// Names a kind's operator may put between generations of one change of status. Unit: reconciles of one key in a turn. When
-    /// full: the key waits a second. Source: own choice, against two controllers that undo each other.
-    public var reconcilesPerTurnMax = 100
 
     public init() {}
 }

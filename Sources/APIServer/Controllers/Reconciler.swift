@@ -12,9 +12,13 @@ class Reconciler {
     let writer: Writer
     let host: any Host
     private var queue: OrderedSet<KubeKey> = []
-    private var isScheduled = false
+    private var runTimer: TimerID?
+    /// Keys that come again later, in the order set.
+    private var waiting: [(at: Instant, key: KubeKey)] = []
+    private var waitTimer: TimerID?
     /// Look-up only: how often a key has failed in a row.
     private var failures: [KubeKey: Int] = [:]
+    private var isStopped = false
 
     init(registry: Registry, writer: Writer, host: any Host) {
         self.registry = registry
@@ -29,21 +33,45 @@ class Reconciler {
     func reconcile(_ key: KubeKey) throws(KubeStatus) {}
 
     final func enqueue(_ key: KubeKey) {
+        if isStopped { return }
         queue.append(key)
-        if isScheduled { return }
-        isScheduled = true
-        host.after(.zero) { [self] in run() }
+        if runTimer != nil { return }
+        runTimer = host.after(.zero) { [self] in run() }
     }
 
     final func enqueue(_ key: KubeKey, after delay: Interval) {
-        host.after(delay) { [self] in enqueue(key) }
+        if isStopped || waiting.contains(where: { $0.key == key }) { return }
+        waiting.append((host.now + delay, key))
+        armWait()
+    }
+
+    /// For good.
+    final func stop() {
+        isStopped = true
+        for timer in [runTimer, waitTimer].compactMap({ $0 }) { host.cancel(timer) }
+        queue = []
+        waiting = []
+    }
+
+    private func armWait() {
+        if let waitTimer { host.cancel(waitTimer) }
+        waitTimer = nil
+        guard let first = waiting.map(\.at).min() else { return }
+        waitTimer = host.after(max(.zero, first - host.now)) { [self] in
+            waitTimer = nil
+            let now = host.now
+            let due = waiting.filter { $0.at <= now }
+            waiting.removeAll { $0.at <= now }
+            for (_, key) in due { enqueue(key) }
+            armWait()
+        }
     }
 
     private func run() {
+        runTimer = nil
         let keys = queue
         queue = []
-        isScheduled = false
-        for key in keys {
+        for key in keys where !isStopped {
             do throws(KubeStatus) {
                 try reconcile(key)
                 failures[key] = nil
@@ -51,7 +79,7 @@ class Reconciler {
                 let count = (failures[key] ?? 0) + 1
                 failures[key] = count
                 host.log(.debug, "apiserver::controllers", "\(type(of: self)) \(key): \(error)")
-                // As client-go's rate limiter: 5 ms doubled with each failure, at most 1000 s; here at most 16 s.
+                // As client-go's rate limiter: 5 ms doubled with each failure, at most 1000 s; here at most 10 s.
                 enqueue(key, after: .milliseconds(5 << Int64(min(count, 11))))
             }
         }

@@ -33,7 +33,11 @@ final class Router {
         let target = exchange.head.path.description
         let mark = target.firstIndex(of: "?") ?? target.endIndex
         let query = Query(target[mark...].dropFirst())
-        guard let representation = Representation(accept: exchange.head.headers.first("accept")) else {
+        let accept = exchange.head.headers.first("accept")
+        if target[..<mark] == "/openapi/v2", let accept, accept.hasPrefix(OpenAPIBytes.askedMediaType) || accept.hasPrefix(OpenAPIBytes.mediaType) {
+            return exchange.answer(200, type: OpenAPIBytes.mediaType, OpenAPIBytes.document(OpenAPI(catalog: registry.catalog, version: version).whole))
+        }
+        guard let representation = Representation(accept: accept) else {
             return fail(exchange, KubeStatus(code: 406, reason: .notAcceptable, message: "only the following media types are accepted: application/json"))
         }
         do throws(KubeStatus) {

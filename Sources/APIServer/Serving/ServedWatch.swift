@@ -20,6 +20,7 @@ final class ServedWatch {
     private let limits: APIServerLimits
     private var bookmarkTimer: TimerID?
     private var endTimer: TimerID?
+    private var burstTimer: TimerID?
     private var hasColumns = true
     private var onEnd: ((ServedWatch) -> Void)?
 
@@ -61,7 +62,13 @@ final class ServedWatch {
         var count = 0
         while exchange.stream.isWritable {
             if count == limits.watchBurstEventsMax {
-                host.after(.zero) { [self] in pump() }
+                // Others get their turn.
+                if burstTimer == nil {
+                    burstTimer = host.after(.zero) { [self] in
+                        burstTimer = nil
+                        pump()
+                    }
+                }
                 return
             }
             count += 1
@@ -127,8 +134,7 @@ final class ServedWatch {
     private func over() {
         guard let tell = onEnd else { return }
         onEnd = nil
-        if let bookmarkTimer { host.cancel(bookmarkTimer) }
-        if let endTimer { host.cancel(endTimer) }
+        for timer in [bookmarkTimer, endTimer, burstTimer].compactMap({ $0 }) { host.cancel(timer) }
         tell(self)
     }
 }

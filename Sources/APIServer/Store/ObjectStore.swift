@@ -21,6 +21,8 @@ final class ObjectStore {
 
     func observe(_ observer: @escaping (Int, StoredChange) -> Void) { observers.append(observer) }
 
+    func removeObservers() { observers = [] }
+
     /// The collection of this name, made at first use.
     func collection(named name: String) -> Int {
         if let index = indexByName[name] { return index }
