@@ -51,7 +51,7 @@ enum Patch {
         case .merge(let patch): return document.merged(with: patch)
         case .strategic(let patch): return try StrategicMerge.apply(patch, to: document, Structure(kind, version))
         case .apply(let wish):
-            return try ServerSideApply(kind, version, subresource: subresource, time: time).apply(wish, to: document, manager: options.fieldManager, isForced: options.isForced)
+            return try ServerSideApply(kind, version, subresource: subresource, time: time).apply(wish, to: document, manager: options.fieldOwner, isForced: options.isForced)
         }
     }
 }

@@ -8,7 +8,7 @@ import OrderedCollections
 struct WriteOptions {
     var isDryRun = false
     /// Who owns the fields that server-side apply sets.
-    var fieldManager = ""
+    var fieldOwner = ""
     /// Apply takes over fields of other managers.
     var isForced = false
     /// Unknown fields of custom resources are an error instead of being dropped.
@@ -21,7 +21,7 @@ struct WriteOptions {
             guard dryRun == "All" else { throw .badRequest("invalid dryRun value \"\(dryRun)\": must be All") }
             isDryRun = true
         }
-        fieldManager = query["fieldManager"] ?? ""
+        fieldOwner = query["fieldManager"] ?? ""
         isForced = query.flag("force")
         isStrict = query["fieldValidation"] == "Strict"
     }

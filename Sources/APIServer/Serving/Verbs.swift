@@ -162,7 +162,7 @@ struct Verbs {
             let patch = try Patch(mediaType: request.mediaType, body: request.body, kind: request.kind)
             let time = registry.wall().description
             if case .apply(let wish) = patch {
-                guard !options.fieldManager.isEmpty else {
+                guard !options.fieldOwner.isEmpty else {
                     throw .invalid(kind: "PatchOptions", group: "meta.k8s.io", name: "", [.required("fieldManager", "is required for apply patch")])
                 }
                 if registry.store.object(request.kind.collection, request.key) == nil { return applyNew(request, wish, options, time, done) }
@@ -184,7 +184,7 @@ struct Verbs {
         writer.submit(attempts: 1) { () throws(KubeStatus) in
             if let name = wish.text("metadata", "name"), name != request.name { throw KubeStatus.badRequest("the name of the object (\(name)) does not match the name on the URL (\(request.name))") }
             let apply = ServerSideApply(request.kind, request.version, subresource: "", time: time)
-            let merged = try apply.apply(wish, to: .object(Object()), manager: options.fieldManager, isForced: options.isForced)
+            let merged = try apply.apply(wish, to: .object(Object()), manager: options.fieldOwner, isForced: options.isForced)
             var pending = try registry.prepareCreate(request.kind, request.version, namespace: request.namespace ?? "", merged, request.caller, options)
             pending.object.put(merged.member("metadata", "managedFields"), at: "metadata", "managedFields")
             return pending
@@ -207,7 +207,7 @@ struct Verbs {
     private func submitUpdate(
         _ request: APIRequest, _ options: WriteOptions, isReplacement: Bool, _ done: @escaping Done, isApply: Bool = false, _ change: @escaping (Value) throws(KubeStatus) -> Value
     ) {
-        let manager = options.fieldManager.isEmpty ? "unknown" : options.fieldManager
+        let manager = options.fieldOwner.isEmpty ? "unknown" : options.fieldOwner
         writer.submit(attempts: registry.limits.patchAttemptsMax) { () throws(KubeStatus) in
             var pending = try registry.prepareUpdate(
                 request.kind, request.version, request.key, subresource: request.subresource, isReplacement: isReplacement && request.subresource != "scale", request.caller, options
