@@ -19,6 +19,8 @@ let collections = Target.Dependency.product(name: "OrderedCollections", package:
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+/// Deviations from corpora that tests read by path.
+let tables = ["Capture": ["deviations.tsv"], "HTTP": ["deviations.tsv", "http2-deviations.tsv"], "Manifests": ["deviations.tsv"]]
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -76,7 +78,10 @@ let package = Package(
         .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator", collections], swiftSettings: strict),
         .target(name: "Rehearsal", dependencies: ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture", collections], swiftSettings: strict),
         .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Simulator", "Scenario", "Simulations", "Capture", "CLinux"], swiftSettings: strict),
-        .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Kube", "Proxy", "ControlPlane", "Simulator", "Scenario"], path: "Simulations", swiftSettings: strict),
+        .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Proxy", "ControlPlane", "Simulator", "Scenario"], path: "Simulations", swiftSettings: strict),
+
+        // What seeded fuzz drivers of the tests share.
+        .target(name: "Fuzzing", dependencies: ["Base"], path: "Tests/Fuzzing", swiftSettings: strict),
 
         // Executables: the only places where a component meets a binding.
         .executableTarget(name: "weft", dependencies: ["Base", "Documents", "Platform", "TLS", "Commands", "Linux", "Kube", "Manifests", "Capture", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster", "CDeterminism", arguments], swiftSettings: strict),
@@ -84,26 +89,27 @@ let package = Package(
         .executableTarget(
             name: "weft-proxy", dependencies: ["Base", "Platform", "Proxy", "Linux"], swiftSettings: hot,
             linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(platforms: [.linux], configuration: .release))]),
-        .executableTarget(name: "weft-controller", dependencies: ["Base", "Platform", "ControlPlane", "Linux", arguments], swiftSettings: strict),
+        .executableTarget(name: "weft-controller", dependencies: ["Base", "Platform", "MeshAPI", "ControlPlane", "Linux", arguments], swiftSettings: strict),
         .executableTarget(name: "weft-init", dependencies: ["Base", "Platform", "Linux"], swiftSettings: strict),
         .executableTarget(name: "weft-bench", dependencies: ["Base", "Documents", "Platform", "TLS", "Linux", "APIServer", "Simulator", "Scenario", "CDeterminism"], swiftSettings: strict),
     ]
         + [
-            ("Base", []), ("Documents", ["Base"]), ("HTTP", ["Base"]), ("TLS", ["Base", "CDeterminism"]), ("DNS", ["Base"]),
-            ("GRPC", ["Base", "HTTP"]), ("MeshAPI", ["Base"]), ("Capture", ["Base", "HTTP"]), ("Platform", ["Base"]),
-            ("Transport", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "Simulator"]),
-            ("Kube", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "APIServer", "Simulator"]),
+            ("Base", []), ("Documents", ["Base", "Fuzzing", "OrderedCollections"]), ("HTTP", ["Base", "Fuzzing"]), ("TLS", ["Base", "Fuzzing", "CDeterminism"]), ("DNS", ["Base", "Fuzzing"]),
+            ("GRPC", ["Base", "Fuzzing", "HTTP"]), ("MeshAPI", ["Base"]), ("Capture", ["Base", "Fuzzing", "HTTP"]), ("Platform", ["Base"]),
+            ("Transport", ["Base", "Fuzzing", "Platform", "HTTP", "TLS", "DNS", "GRPC", "Simulator"]),
+            ("Kube", ["Base", "Fuzzing", "Documents", "Platform", "HTTP", "TLS", "Transport", "APIServer", "Simulator", "DNS"]),
             ("Proxy", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Simulator"]),
-            ("Manifests", ["Base", "Documents", "Kube"]),
-            ("APIServer", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Simulator", "Linux", "CDeterminism"]),
-            ("ControlPlane", ["Base", "CDeterminism", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "APIServer", "Simulator"]),
+            ("Manifests", ["Base", "Documents", "Kube", "OrderedCollections"]),
+            ("APIServer", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Simulator", "Linux", "CDeterminism", "OrderedCollections"]),
+            ("ControlPlane", ["Base", "CDeterminism", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "APIServer", "Simulator", "DNS"]),
             ("Linux", ["Base", "Platform", "CLinux"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
-            ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture"]),
+            ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture", "Platform"]),
             ("Commands", ["Base", "Documents", "Manifests"]), ("Tidy", []), ("EndToEnd", ["Base", "Documents"]),
         ].map { (name: String, uses: [String]) in
             .testTarget(
                 name: name + "Tests",
-                dependencies: (uses + (["Tidy", "EndToEnd"].contains(name) ? [] : [name])).map { .byName(name: $0) },
+                dependencies: (uses + (["Tidy", "EndToEnd"].contains(name) ? [] : [name])).map { $0 == "OrderedCollections" ? collections : .byName(name: $0) },
+                exclude: tables[name] ?? [],
                 swiftSettings: [.enableUpcomingFeature("ExistentialAny")])
         },
     swiftLanguageModes: [.v6]

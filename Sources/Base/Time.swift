@@ -96,7 +96,7 @@ public struct WallTime: Comparable, Hashable, Sendable, CustomStringConvertible 
 
     /// From calendar fields in UTC; nil if a field is out of its range.
     public init?(year: Int64, month: Int64, day: Int64, hour: Int64 = 0, minute: Int64 = 0, second: Int64 = 0) {
-        guard (1...12).contains(month), (1...31).contains(day), (0...23).contains(hour), (0...59).contains(minute), (0...60).contains(second),
+        guard (1...12).contains(month), (1...daysOf(month, year)).contains(day), (0...23).contains(hour), (0...59).contains(minute), (0...60).contains(second),
             (1...9999).contains(year)
         else { return nil }
         let y = month <= 2 ? year - 1 : year
@@ -146,6 +146,12 @@ public struct WallTime: Comparable, Hashable, Sendable, CustomStringConvertible 
             return nil
         }
     }
+}
+
+/// Days of a month in the proleptic Gregorian calendar; `month` is 1...12.
+private func daysOf(_ month: Int64, _ year: Int64) -> Int64 {
+    if month == 2 { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28 }
+    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31
 }
 
 /// A decimal number with leading zeros up to `width` digits.

@@ -2,6 +2,7 @@
 
 import Base
 import Documents
+import Fuzzing
 import OrderedCollections
 import Testing
 
@@ -37,60 +38,58 @@ private struct Chance {
     }
 }
 
-@Test func `what is printed is read back the same`() throws {
-    var chance = Chance(random: Random(seed: 1).fork("documents"))
-    for _ in 0..<4000 {
-        let value = chance.value(depth: 4)
-        #expect(try Value(json: Array(value.json().utf8)) == value)
-        #expect(try Value(json: Array(value.json(indent: 2).utf8)) == value)
-        let yaml = YAML.print([value, value])
-        do {
-            let documents = try YAML.parse(Array(yaml.utf8))
-            if documents.map(\.value) != [value, value] {
-                Issue.record("\(value.json()) was printed as\n\(yaml)")
-                return
-            }
-        } catch {
-            Issue.record("\(value.json()) was printed as\n\(yaml)\(error)")
-            return
-        }
-    }
-}
-
-@Test func `random bytes never crash a parser, and what is accepted survives printing`() throws {
-    var random = Random(seed: 2).fork("bytes")
-    let alphabet = Array("{}[]:,\"\\'ntfu0123456789-+.eE \n\t#&*!|>%@?<~abué".utf8)
-    var accepted = 0
-    for round in 0..<30_000 {
-        var bytes = [UInt8](repeating: 0, count: random.below(40))
-        for i in bytes.indices { bytes[i] = round % 4 == 0 ? UInt8(truncatingIfNeeded: random.next()) : alphabet[random.below(alphabet.count)] }
-        if let value = try? Value(json: bytes) {
-            accepted += 1
+@Suite struct `Documents under fuzzing` {
+    @Test func `what is printed is read back the same`() {
+        fuzz("documents", executions: 4000) { random in
+            var chance = Chance(random: random)
+            let value = chance.value(depth: 4)
             #expect(try Value(json: Array(value.json().utf8)) == value)
-        }
-        if let documents = try? YAML.parse(bytes), !documents.isEmpty {
-            accepted += 1
-            let values = documents.map(\.value)
-            let printed = YAML.print(values)
-            if (try? YAML.parse(Array(printed.utf8)).map(\.value)) != values { Issue.record("\(String(decoding: bytes, as: UTF8.self)) was printed as\n\(printed)") }
+            #expect(try Value(json: Array(value.json(indent: 2).utf8)) == value)
+            let yaml = YAML.print([value, value])
+            do {
+                let documents = try YAML.parse(Array(yaml.utf8))
+                #expect(documents.map(\.value) == [value, value], "\(value.json()) was printed as\n\(yaml)")
+            } catch {
+                Issue.record("\(value.json()) was printed as\n\(yaml)\(error)")
+            }
         }
     }
-    #expect(accepted > 1000)
-}
 
-@Test func `a document broken at any byte is refused or read, never worse`() throws {
-    var random = Random(seed: 3).fork("mutations")
-    var chance = Chance(random: Random(seed: 3).fork("documents"))
-    for _ in 0..<500 {
-        let value = chance.value(depth: 4)
-        var json = Array(value.json().utf8)
-        var yaml = Array(YAML.print([value]).utf8)
-        for _ in 0..<4 {
-            json[random.below(json.count)] = UInt8(truncatingIfNeeded: random.next())
-            yaml[random.below(yaml.count)] = UInt8(truncatingIfNeeded: random.next())
-            _ = try? Value(json: json)
-            _ = try? YAML.parse(yaml)
-            _ = try? YAML.parse(Array(yaml.prefix(random.below(yaml.count + 1))))
+    @Test func `random bytes never crash a parser, and what is accepted survives printing`() {
+        let alphabet = Array("{}[]:,\"\\'ntfu0123456789-+.eE \n\t#&*!|>%@?<~abué".utf8)
+        var accepted = 0
+        let done = fuzz("document-bytes", executions: 30_000) { random in
+            var bytes = [UInt8](repeating: 0, count: random.below(40))
+            let isAnything = random.chance(1, in: 4)
+            for i in bytes.indices { bytes[i] = isAnything ? UInt8(truncatingIfNeeded: random.next()) : alphabet[random.below(alphabet.count)] }
+            if let value = try? Value(json: bytes) {
+                accepted += 1
+                #expect(try Value(json: Array(value.json().utf8)) == value)
+            }
+            if let documents = try? YAML.parse(bytes), !documents.isEmpty {
+                accepted += 1
+                let values = documents.map(\.value)
+                let printed = YAML.print(values)
+                #expect((try? YAML.parse(Array(printed.utf8)).map(\.value)) == values, "\(bytes) was printed as\n\(printed)")
+            }
+        }
+        #expect(isFuzzingLong || accepted > done / 30)
+    }
+
+    @Test func `a document broken at any byte is refused or read, and what is read survives printing`() {
+        let tokens = [": ", "- ", "\n", "\n  ", "&a ", "*a", "!!str ", "|\n", ">-\n", "---\n", "...\n", "<<: *a", "? ", "\"", "'", "{", "]", "\\u", "#"].map { Array($0.utf8) }
+        fuzz("document-damage", executions: 800) { random in
+            var chance = Chance(random: random.fork("document"))
+            let value = chance.value(depth: 4)
+            for _ in 0..<3 {
+                let json = mutated(Array(value.json().utf8), tokens: tokens, &random)
+                if let read = try? Value(json: json) { #expect(try Value(json: Array(read.json().utf8)) == read) }
+                let yaml = mutated(Array(YAML.print([value]).utf8), tokens: tokens, &random)
+                if let read = try? YAML.parse(yaml).map(\.value) {
+                    let printed = YAML.print(read)
+                    #expect((try? YAML.parse(Array(printed.utf8)).map(\.value)) == read, "\(String(decoding: yaml, as: UTF8.self).debugDescription) was printed as\n\(printed)")
+                }
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import Base
 import Documents
+import Fuzzing
 import OrderedCollections
 import Testing
 
@@ -66,30 +67,28 @@ private func refused(_ document: String, _ patch: String) -> String? {
     #expect(throws: JSONPatchError(index: 10_000, reason: .tooBig)) { try many.apply(to: .null) }
 }
 
-@Test func `the patch between two documents turns one into the other, and survives its own document`() throws {
-    var random = Random(seed: 4).fork("patches")
-    func value(_ depth: Int) -> Value {
-        switch random.below(depth > 0 ? 5 : 3) {
-        case 0: return .int(Int64(random.below(3)))
-        case 1: return .string(["a", "b~", "c/"][random.below(3)])
-        case 2: return .null
-        case 3: return .array((0..<random.below(4)).map { _ in value(depth - 1) })
-        default:
-            var object = Object()
-            for _ in 0..<random.below(4) { object[["a", "b~", "c/", ""][random.below(4)]] = value(depth - 1) }
-            return .object(object)
+@Suite struct `Patches under fuzzing` {
+    @Test func `the patch between two documents turns one into the other, and survives its own document`() {
+        fuzz("patches", executions: 3000) { random in
+            func value(_ depth: Int) -> Value {
+                switch random.below(depth > 0 ? 5 : 3) {
+                case 0: return .int(Int64(random.below(3)))
+                case 1: return .string(["a", "b~", "c/"][random.below(3)])
+                case 2: return .null
+                case 3: return .array((0..<random.below(4)).map { _ in value(depth - 1) })
+                default:
+                    var object = Object()
+                    for _ in 0..<random.below(4) { object[["a", "b~", "c/", ""][random.below(4)]] = value(depth - 1) }
+                    return .object(object)
+                }
+            }
+            let (old, new) = (value(4), value(4))
+            let patch = JSONPatch(from: old, to: new)
+            #expect(try JSONPatch(patch.value) == patch)
+            let result = try patch.apply(to: old)
+            #expect(result.canonical == new.canonical, "\(old.json()) and \(patch.value.json()) gave \(result.json()) instead of \(new.json())")
+            #expect(JSONPatch(from: old, to: old).isEmpty)
         }
-    }
-    for _ in 0..<3000 {
-        let (old, new) = (value(4), value(4))
-        let patch = JSONPatch(from: old, to: new)
-        #expect(try JSONPatch(patch.value) == patch)
-        let result = try patch.apply(to: old)
-        if result.canonical != new.canonical {
-            Issue.record("\(old.json()) and \(patch.value.json()) gave \(result.json()) instead of \(new.json())")
-            return
-        }
-        #expect(JSONPatch(from: old, to: old).isEmpty)
     }
 }
 

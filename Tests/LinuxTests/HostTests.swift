@@ -142,15 +142,18 @@ import Testing
 
     @Test func `other threads hand in actions through a bounded box`() throws {
         try withHost(limits: { var l = LinuxLimits(); l.mailboxActionsMax = 100; return l }()) { host in
-            final class Sum: @unchecked Sendable { var value = 0 }
+            final class Sum: @unchecked Sendable {
+                var value = 0
+                var refused = 0
+            }
             let sum = Sum()
             let mailbox = host.mailbox
             var thread = pthread_t()
-            let box = Unmanaged.passRetained(Box { for i in 1...100 { try! mailbox.post { sum.value += i } } })
+            let box = Unmanaged.passRetained(Box { for i in 1...100 { do { try mailbox.post { sum.value += i } } catch { sum.refused += 1 } } })
             #expect(pthread_create(&thread, nil, { Unmanaged<Box>.fromOpaque($0!).takeRetainedValue().run(); return nil }, box.toOpaque()) == 0)
             #expect(pthread_join(thread, nil) == 0)
             #expect(throws: Refusal.self) { try mailbox.post {} }
-            #expect(sum.value == 0)
+            #expect(sum.value == 0 && sum.refused == 0)
             host.drive("all ran") { sum.value == 5050 }
             try mailbox.post { sum.value = 1 }
             host.drive("and again") { sum.value == 1 }

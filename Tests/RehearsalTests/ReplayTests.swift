@@ -29,7 +29,7 @@ private func replayDirectly(_ plan: ReplayPlan, listens: Bool = true) throws -> 
     return (ReplayReport(plan: plan, answers: callers.flatMap(\.answers)), responder, host)
 }
 
-@Suite(.enabled(if: pcaps != nil)) struct `Replay of the corpus` {
+@Suite struct `Replay of the corpus` {
     struct Case: CustomTestStringConvertible, Sendable {
         var file: String
         /// Statuses of the capture, in the plan's order; 0 where it holds none.

@@ -37,6 +37,7 @@ private struct Testimony {
     static let seed: UInt64 = 11
 
     /// Not a test of its own: what a twin runs, and where it writes.
+    // tidy: skip — only a twin runs it
     @Test(.enabled(if: ProcessInfo.processInfo.environment["WEFT_SIM_TESTIMONY"] != nil)) func `testify`() throws {
         let path = try #require(ProcessInfo.processInfo.environment["WEFT_SIM_TESTIMONY"])
         #expect(weft_hash_seed_is_chosen() == 1)
@@ -58,6 +59,7 @@ private struct Testimony {
         return try #require(Testimony(text: String(contentsOfFile: path, encoding: .utf8)))
     }
 
+    // tidy: skip — a twin has no twins of its own
     @Test(.enabled(if: ProcessInfo.processInfo.environment["WEFT_SIM_TESTIMONY"] == nil)) func `agree on a seed's last line, whatever their hash seed, zone and place`() throws {
         let twins = [
             try twin(["WEFT_SIM_HASH_SEED": "1", "TZ": "Asia/Kolkata", "LANG": "C"], directory: "/"),

@@ -73,7 +73,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Fixtures.arePresent), arguments: ["foo-ns1-ca1": "foo.ns1", "bar-ns1-ca1": "bar.ns1", "default-default-ca1": "default.default", "controller-linkerd-ca1": "controller.linkerd"])
+    @Test(arguments: ["foo-ns1-ca1": "foo.ns1", "bar-ns1-ca1": "bar.ns1", "default-default-ca1": "default.default", "controller-linkerd-ca1": "controller.linkerd"])
     func `of Linkerd's proxy is read, with its key and certificate`(directory: String, account: String) throws {
         try seeded {
             let name = account + ".serviceaccount.identity.linkerd.cluster.local"
@@ -178,7 +178,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Fixtures.arePresent))
+    @Test
     func `of the Linkerd CLI's tests issues for its anchors`() throws {
         try seeded {
             let authority = try CertificateAuthority(
@@ -231,7 +231,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Fixtures.arePresent), arguments: ["valid": nil, "expired": "certificate expired at 1990-01-01T01:01:11Z", "not-valid-yet": "certificate not valid before 2100-01-01T01:00:51Z"] as [String: String?])
+    @Test(arguments: ["valid": nil, "expired": "certificate expired at 1990-01-01T01:01:11Z", "not-valid-yet": "certificate not valid before 2100-01-01T01:00:51Z"] as [String: String?])
     func `of the Linkerd CLI's tests is judged as Linkerd does`(name: String, words: String?) throws {
         let issuer = try Certificate.parse(pem: try Fixtures.bytes("linkerd-issuer/\(name)-crt.pem"))
         let anchors = try TrustAnchors(pem: try Fixtures.bytes("linkerd-issuer/\(name)-trust-anchors.pem"))
@@ -240,7 +240,7 @@ import Testing
         #expect(failure(issuer, try TrustAnchors(pem: try Fixtures.bytes("linkerd-issuer/wrong-domain-trust-anchors.pem"))) != nil)
     }
 
-    @Test(.enabled(if: Fixtures.arePresent))
+    @Test
     func `of a go fuzzer is parsed or refused, never worse`() throws {
         var parsed = 0
         for sample in try Fixtures.corpus("fuzz/go-x509.jsonl") {
@@ -277,7 +277,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Fixtures.arePresent), arguments: [
+    @Test(arguments: [
         ("x509bundle-corrupted.pem", 0), ("x509bundle-empty.pem", 0), ("x509bundle-key.pem", 0), ("x509bundle-not-pem.pem", 0), ("x509svid-good-key-and-cert.pem", 1),
         ("x509svid-good-leaf-and-intermediate.pem", 2), ("x509svid-good-leaf-only.pem", 1),
     ])
@@ -286,7 +286,7 @@ import Testing
         #expect(found == count)
     }
 
-    @Test(.enabled(if: Fixtures.arePresent)) func `of a SPIFFE leaf names its URI`() throws {
+    @Test func `of a SPIFFE leaf names its URI`() throws {
         let leaf = try Certificate.parse(pem: try Fixtures.bytes("spiffe/x509svid-good-leaf-only.pem"))[0]
         #expect(leaf.names.uris == leaf.names.identities && leaf.names.uris.first?.hasPrefix("spiffe://") == true)
         #expect(leaf.carries(leaf.names.uris[0]))

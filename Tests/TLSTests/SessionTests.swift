@@ -284,7 +284,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Fixtures.arePresent), arguments: ["fuzz/go-tls-records.jsonl", "fuzz/go-tlsclient.jsonl"])
+    @Test(arguments: ["fuzz/go-tls-records.jsonl", "fuzz/go-tlsclient.jsonl"])
     func `survives the fuzzers' records whole and byte by byte, to the same end`(path: String) throws {
         try seeded {
             let realm = try Realm()

@@ -42,6 +42,15 @@ private func sources(_ folder: String, _ suffixes: [String] = [".swift"]) -> [So
     }
 }
 
+/// A rule and code that breaks it.
+private let proofs: [(String, String)] = [
+    ("clock", "let t = ContinuousClock.now"), ("clock", "let d = Date()"), ("sleep", "usleep(5)"), ("task", "Task { work() }"), ("task", "Task.detached { }"),
+    ("await", "let x = await f()"), ("chance", "let n = Int.random(in: 0..<5)"), ("chance", "names.shuffled()"), ("environment", "let home = getenv(\"HOME\")"),
+    ("print", "print(\"hello\")"), ("try!", "let x = try! f()"), ("hash", "let h = name.hashValue"), ("weak", "weak var owner: Owner?"), ("import", "import Foundation"),
+    ("global", "static var count = 0"), ("openssl-time", "X509_gmtime_adj(t, 0)"), ("todo", "// x\nlet TODO = 1"), ("name", "final class ConnectionManager {}"), ("unchecked", "let flag = unsafeBitCast(x, to: Int.self)"),
+    ("skip", "@Test(.enabled(if: present)) func f() {}"),
+]
+
 @Suite struct TidyTests {
     @Test(arguments: ["Sources", "Tests", "Simulations"])
     func `the tree keeps the rules`(_ folder: String) {
@@ -58,12 +67,7 @@ private func sources(_ folder: String, _ suffixes: [String] = [".swift"]) -> [So
         }
     }
 
-    @Test(arguments: [
-        ("clock", "let t = ContinuousClock.now"), ("clock", "let d = Date()"), ("sleep", "usleep(5)"), ("task", "Task { work() }"), ("task", "Task.detached { }"),
-        ("await", "let x = await f()"), ("chance", "let n = Int.random(in: 0..<5)"), ("chance", "names.shuffled()"), ("environment", "let home = getenv(\"HOME\")"),
-        ("print", "print(\"hello\")"), ("try!", "let x = try! f()"), ("hash", "let h = name.hashValue"), ("weak", "weak var owner: Owner?"), ("import", "import Foundation"),
-        ("global", "static var count = 0"), ("openssl-time", "X509_gmtime_adj(t, 0)"), ("todo", "// x\nlet TODO = 1"), ("name", "final class ConnectionManager {}"), ("unchecked", "let flag = unsafeBitCast(x, to: Int.self)"),
-    ])
+    @Test(arguments: proofs)
     func `a banned spelling is found`(_ rule: String, _ code: String) {
         let file = SourceFile(path: "Sources/Proxy/Bad.swift", text: "// A file.\n\(code)\n")
         #expect(Rules.bannedSpellings(file).map(\.rule).contains(rule))
@@ -81,6 +85,7 @@ private func sources(_ folder: String, _ suffixes: [String] = [".swift"]) -> [So
     }
 
     @Test func `every ban has a snippet that breaks it`() {
+        #expect(Set(Rules.bans.map(\.rule)) == Set(proofs.map(\.0)))
         #expect(Set(Rules.bans.map(\.rule)).count == Rules.bans.count)
     }
 
@@ -89,6 +94,72 @@ private func sources(_ folder: String, _ suffixes: [String] = [".swift"]) -> [So
         #expect(Rules.imports(SourceFile(path: "Sources/HTTP/Bad.swift", text: "// x\nimport Platform\n")).map(\.rule) == ["arrow"])
         #expect(Rules.imports(SourceFile(path: "Sources/Simulator/Bad.swift", text: "// x\npublic import Proxy\n")).map(\.rule) == ["arrow"])
         #expect(Rules.imports(SourceFile(path: "Sources/Proxy/Good.swift", text: "// x\nimport Transport\n")) == [])
+    }
+
+    @Test func `the arrows of the manifest, of the rules and of the architecture are the same`() {
+        let manifest = Arrows.dependencies(ofManifest: read("\(root)/Package.swift"))
+        let allowed = Arrows.allowances(ofArchitecture: read("\(root)/ARCHITECTURE.md"))
+        // Modules in C and what tests share have no row.
+        let modules = manifest.filter { row in Floors.ours.contains(row.module) }
+        #expect(Set(modules.map(\.module)) == Floors.ours)
+        for row in manifest {
+            guard let table = Floors.arrows[row.module] else {
+                #expect(["CLinux", "COpenSSL", "CDeterminism", "Fuzzing"].contains(row.module), "\(row.module) has no arrows in Rules.swift")
+                continue
+            }
+            let ours = row.names.filter { Floors.ours.contains($0) }
+            #expect(Set(ours) == Set(table), "\(row.module): Package.swift and Rules.swift differ")
+            if row.module.hasPrefix("weft") { continue }
+            guard let may = allowed.first(where: { $0.module == row.module }) else {
+                Issue.record("\(row.module) has no row in ARCHITECTURE.md")
+                continue
+            }
+            for name in ours { #expect(may.names.contains(name), "\(row.module): ARCHITECTURE.md does not allow \(name)") }
+        }
+        for row in allowed { #expect(Floors.ours.contains(row.module), "\(row.module) of ARCHITECTURE.md is no target") }
+    }
+
+    @Test(arguments: ["weft-proxy", "weft-controller", "weft-init"])
+    func `no shipped program rests on the simulator`(_ program: String) {
+        let rows = Arrows.dependencies(ofManifest: read("\(root)/Package.swift"))
+        let parts = Arrows.closure(of: program, rows)
+        #expect(parts.contains("Base"))
+        for name in ["CDeterminism", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster", "Capture"] { #expect(!parts.contains(name)) }
+        #expect(Arrows.closure(of: "weft", rows).contains("CDeterminism"))
+    }
+
+    @Test func `a manifest and a table of floors are read`() {
+        let manifest = """
+            .target(name: "A", swiftSettings: hot),
+                .target(name: "B", dependencies: ["A", collections, "CThing"], swiftSettings: hot),
+                .executableTarget(name: "tool", dependencies: ["B"]),
+            """
+        let rows = Arrows.dependencies(ofManifest: manifest)
+        #expect(rows.map(\.module) == ["A", "B", "tool"])
+        #expect(rows.map(\.names) == [[], ["A", "CThing"], ["B"]])
+        #expect(Arrows.closure(of: "tool", rows) == ["B", "A", "CThing"])
+        let table = """
+            | Floor | Module | What it is | May import |
+            |---|---|---|---|
+            | 0 | `A` | a | nothing |
+            | 1 | `B` | b | A, Yams |
+            | 1 | `C` | c | floor 0 |
+            | 2 | `D` | d | floors 0-1 except A, C; E |
+            | 3 | `E` | e | D, floor 1 except B |
+            """
+        #expect(Arrows.allowances(ofArchitecture: table).map(\.names) == [["nothing"], ["A", "Yams"], ["A"], ["B", "E"], ["D", "C"]])
+    }
+
+    @Test func `what is computed, and the field's own words, are no findings`() {
+        let text = """
+            // A file.
+            static var bytesMax: Int { 128 }
+            let fieldManager = query["fieldManager"]
+            """
+        #expect(Rules.bannedSpellings(SourceFile(path: "Sources/Proxy/Good.swift", text: text)) == [])
+        for code in ["static var made: Int = { 5 }()", "static var seen = 0 { didSet { } }", "let fieldManagers = 1; class PodManager {}"] {
+            #expect(Rules.bannedSpellings(SourceFile(path: "Sources/Proxy/Bad.swift", text: "// A file.\n\(code)\n")).count == 1)
+        }
     }
 
     @Test func `a file without a first paragraph, one too long, an unordered loop and an outsider are found`() {

@@ -90,7 +90,7 @@ extension InboundRoute {
             hosts: try converted(message.hosts) { (host) throws(InvalidPolicy) in try HostMatch(host) },
             authorizations: try converted(message.authorizations, Authorization.read),
             rules: try converted(message.rules) { (rule) throws(InvalidPolicy) in
-                try Rule(
+                Rule(
                     matches: try converted(rule.matches) { (match) throws(InvalidPolicy) in try HTTPMatch(match) },
                     filters: try converted(rule.filters) { (filter) throws(InvalidPolicy) in
                         switch filter.kind {
@@ -109,7 +109,7 @@ extension InboundRoute {
             hosts: try converted(message.hosts) { (host) throws(InvalidPolicy) in try HostMatch(host) },
             authorizations: try converted(message.authorizations, Authorization.read),
             rules: try converted(message.rules) { (rule) throws(InvalidPolicy) in
-                try Rule(
+                Rule(
                     matches: try converted(rule.matches) { (match) throws(InvalidPolicy) in try HTTPMatch(match) },
                     filters: try converted(rule.filters) { (filter) throws(InvalidPolicy) in
                         switch filter.kind {

@@ -99,7 +99,7 @@ extension HTTPRoute {
         name = try ResourceName(message.metadata).named("a route")
         hosts = try converted(message.hosts) { (host) throws(InvalidPolicy) in try HostMatch(host) }
         rules = try converted(message.rules) { (rule) throws(InvalidPolicy) in
-            try Rule(
+            Rule(
                 matches: try converted(rule.matches) { (match) throws(InvalidPolicy) in try HTTPMatch(match) },
                 filters: try converted(rule.filters, HTTPFilter.read),
                 backends: try Distribution(rule.hasBackends ? rule.backends : nil),
@@ -113,7 +113,7 @@ extension HTTPRoute {
         name = try ResourceName(message.metadata).named("a route")
         hosts = try converted(message.hosts) { (host) throws(InvalidPolicy) in try HostMatch(host) }
         rules = try converted(message.rules) { (rule) throws(InvalidPolicy) in
-            try Rule(
+            Rule(
                 matches: try converted(rule.matches) { (match) throws(InvalidPolicy) in try HTTPMatch(match) },
                 filters: try converted(rule.filters, HTTPFilter.read),
                 backends: try Distribution(rule.hasBackends ? rule.backends : nil),
