@@ -14,6 +14,8 @@ public final class Resolver {
     /// Look-up only, like `running`.
     private var answers: [DNSResolution.Question: (result: DNSResult, until: Instant)] = [:]
     private var running: [DNSResolution.Question: ResolverQuery] = [:]
+    /// The questions under way in the order asked, because what `close` gives up is seen by name servers.
+    private var asked: [DNSResolution.Question] = []
 
     /// Servers and search list are the host's. `ttlMin` and `ttlMax` bound how long an answer counts.
     public init(host: any Host, ttlMin: Interval? = nil, ttlMax: Interval? = nil, limits: TransportLimits = TransportLimits()) {
@@ -38,8 +40,9 @@ public final class Resolver {
 
     /// Drops what is under way; nobody is told.
     public func close() {
-        for query in running.values { query.abandon() } // order: none is told, none can be observed
+        for question in asked { running[question]?.abandon() }
         running = [:]
+        asked = []
         answers = [:]
     }
 
@@ -55,10 +58,12 @@ public final class Resolver {
         }
         let query = ResolverQuery(question, configuration: configuration, random: Random(seed: random.next()), host: host) { [self] result in
             running[question] = nil
+            asked.removeAll { $0 == question }
             keep(result, for: question)
         }
         query.listeners.append(answer)
         running[question] = query
+        asked.append(question)
         query.start()
     }
 

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Base
+import Documents
 import Glibc
 import Scenario
 import Simulations
@@ -107,10 +108,10 @@ struct Simulate: ParsableCommand {
 
     private func report(_ story: Story, _ seed: UInt64, _ result: Result, isMany: Bool) {
         if json {
-            var object: [(String, String)] = [("story", quoted(story.name)), ("seed", "\(seed)"), ("passed", "\(result.failure == nil)")]
-            if let failure = result.failure { object.append(("failure", quoted(failure))) }
-            object.append(("trace", quoted(result.line)))
-            object.append(("narrative", "[" + result.narrative.map(quoted).joined(separator: ",") + "]"))
+            var object: [(String, String)] = [("story", Value.string(story.name).json()), ("seed", "\(seed)"), ("passed", "\(result.failure == nil)")]
+            if let failure = result.failure { object.append(("failure", Value.string(failure).json())) }
+            object.append(("trace", Value.string(result.line).json()))
+            object.append(("narrative", "[" + result.narrative.map { Value.string($0).json() }.joined(separator: ",") + "]"))
             print("{" + object.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}")
             return
         }
@@ -136,7 +137,7 @@ struct Simulate: ParsableCommand {
             if trace { world.trace.lines = { print($0) } }
             if pcap != nil { _ = world.capture(nodes: nil, includesLoopback: false) { wire += $0 } }
         }
-        var result = Result(narrative: outcome.narrative, failure: outcome.failure, line: "\(outcome.verdict.traceLine) unseed=\(outcome.verdict.unseed.hexText)")
+        var result = Result(narrative: outcome.narrative, failure: outcome.failure, line: "\(outcome.verdict.traceLine) unseed=\(outcome.verdict.unseed.hex)")
         if let pcap {
             do { try write(wire, to: pcap) } catch { result.failure = result.failure ?? "\(error)" }
         }
@@ -171,27 +172,4 @@ struct Simulate: ParsableCommand {
 
     /// Reads back what `report` wrote as JSON.
     private func parse(_ text: String) -> Result? { RunReport(text).map { Result(narrative: $0.narrative, failure: $0.failure, line: $0.trace) } }
-}
-
-/// A JSON string.
-func quoted(_ text: String) -> String {
-    var out = "\""
-    for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"": out += "\\\""
-        case "\\": out += "\\\\"
-        case "\n": out += "\\n"
-        default:
-            if scalar.value < 32 { out += "\\u00" + String(scalar.value + 256, radix: 16).dropFirst() } else { out.unicodeScalars.append(scalar) }
-        }
-    }
-    return out + "\""
-}
-
-extension UInt64 {
-    /// Sixteen hexadecimal digits.
-    var hexText: String {
-        let digits = String(self, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
-    }
 }

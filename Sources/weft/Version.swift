@@ -17,6 +17,6 @@ enum Version {
             if count == 0 { break }
             chunk.withUnsafeBytes { digest.mix(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
         }
-        return digest.value.hexText
+        return digest.value.hex
     }()
 }

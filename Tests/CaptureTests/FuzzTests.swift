@@ -14,7 +14,7 @@ import Testing
     }
 
     @Test func `a damaged capture is read or refused`() {
-        fuzz("capture", executions: 400) { random in
+        fuzz("capture", executions: 400) { (random) throws in
             let dialogue = Dialogue()
             var wire = Wire()
             var segments = dialogue.handshake + dialogue.requestSegments(cuts: [1 + random.below(20)]) + dialogue.answerSegments(cuts: [1 + random.below(30)])

@@ -15,7 +15,7 @@ import Testing
         let whole = valid.encoded()
         let tokens: [[UInt8]] = [[0xc0, 0x0c], [0xc0, 0xff], [0xff, 0xff], [0], [63], [0, 0, 0, 0], [1, 0x61]]
         var accepted = 0
-        let done = fuzz("dns-message", executions: 5000) { random in
+        let done = fuzz("dns-message", executions: 5000) { (random) throws in
             var bytes = mutated(whole, tokens: tokens, &random)
             if random.chance(1, in: 2), !bytes.isEmpty { bytes[random.below(bytes.count)] = [0, 1, 12, 0xc0][random.below(4)] }
             guard let message = try? DNSMessage(bytes) else { return }
@@ -27,7 +27,7 @@ import Testing
 
     @Test func `a name that is read is printed as the same name`() {
         let tokens = [".", "\\", "\\046", "\\000", "xn--", "*", "_", "\\.", String(repeating: "a", count: 63)].map { Array($0.utf8) }
-        fuzz("dns-name", executions: 8000) { random in
+        fuzz("dns-name", executions: 8000) { (random) throws in
             let text = String(decoding: mutated(Array("web.shop.svc.cluster.local".utf8), tokens: tokens, &random), as: UTF8.self)
             guard let name = DNSName(text) else { return }
             #expect(DNSName(name.description) == name, "\(text.debugDescription)")

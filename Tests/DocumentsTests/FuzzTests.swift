@@ -40,7 +40,7 @@ private struct Chance {
 
 @Suite struct `Documents under fuzzing` {
     @Test func `what is printed is read back the same`() {
-        fuzz("documents", executions: 4000) { random in
+        fuzz("documents", executions: 4000) { (random) throws in
             var chance = Chance(random: random)
             let value = chance.value(depth: 4)
             #expect(try Value(json: Array(value.json().utf8)) == value)
@@ -58,7 +58,7 @@ private struct Chance {
     @Test func `random bytes never crash a parser, and what is accepted survives printing`() {
         let alphabet = Array("{}[]:,\"\\'ntfu0123456789-+.eE \n\t#&*!|>%@?<~abué".utf8)
         var accepted = 0
-        let done = fuzz("document-bytes", executions: 30_000) { random in
+        let done = fuzz("document-bytes", executions: 30_000) { (random) throws in
             var bytes = [UInt8](repeating: 0, count: random.below(40))
             let isAnything = random.chance(1, in: 4)
             for i in bytes.indices { bytes[i] = isAnything ? UInt8(truncatingIfNeeded: random.next()) : alphabet[random.below(alphabet.count)] }
@@ -78,7 +78,7 @@ private struct Chance {
 
     @Test func `a document broken at any byte is refused or read, and what is read survives printing`() {
         let tokens = [": ", "- ", "\n", "\n  ", "&a ", "*a", "!!str ", "|\n", ">-\n", "---\n", "...\n", "<<: *a", "? ", "\"", "'", "{", "]", "\\u", "#"].map { Array($0.utf8) }
-        fuzz("document-damage", executions: 800) { random in
+        fuzz("document-damage", executions: 800) { (random) throws in
             var chance = Chance(random: random.fork("document"))
             let value = chance.value(depth: 4)
             for _ in 0..<3 {

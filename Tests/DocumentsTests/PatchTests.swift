@@ -69,7 +69,7 @@ private func refused(_ document: String, _ patch: String) -> String? {
 
 @Suite struct `Patches under fuzzing` {
     @Test func `the patch between two documents turns one into the other, and survives its own document`() {
-        fuzz("patches", executions: 3000) { random in
+        fuzz("patches", executions: 3000) { (random) throws in
             func value(_ depth: Int) -> Value {
                 switch random.below(depth > 0 ? 5 : 3) {
                 case 0: return .int(Int64(random.below(3)))

@@ -22,7 +22,7 @@ import Testing
 
     @Test func `frames are the same messages however they are cut`() {
         var whole = 0
-        let done = fuzz("grpc-frames", executions: 4000) { random in
+        let done = fuzz("grpc-frames", executions: 4000) { (random) throws in
             let sent = (0..<random.below(6)).map { _ in [UInt8](repeating: UInt8(random.below(256)), count: random.below(random.chance(1, in: 9) ? 400 : 40)) }
             let bytes = mutated(sent.flatMap(GRPCMessage.frame), &random)
             let first = read([bytes])
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test func `a timeout that is read is written as the same or less exact`() {
-        fuzz("grpc-timeout", executions: 6000) { random in
+        fuzz("grpc-timeout", executions: 6000) { (random) throws in
             let valid = "\(random.below(200_000_000))" + ["H", "M", "S", "m", "u", "n"][random.below(6)]
             let text = String(decoding: random.chance(1, in: 2) ? mutated(Array(valid.utf8), &random) : Array(valid.utf8), as: UTF8.self)
             guard let interval = GRPCTimeout.parse(text) else { return }

@@ -2,7 +2,7 @@
 // passes on is read by the next as the same messages (or it would smuggle), and two of our own engines understand each other.
 
 import Base
-import Foundation
+import Fuzzing
 import Testing
 
 @testable import HTTP
@@ -112,16 +112,12 @@ private func relay(_ cut: [ArraySlice<UInt8>], ends: Bool) -> (messages: [Whole]
 }
 
 @Suite struct `HTTP/1 under fuzzing` {
-    /// Longer runs: WEFT_FUZZ_ROUNDS.
-    private let rounds = Int(ProcessInfo.processInfo.environment["WEFT_FUZZ_ROUNDS"] ?? "") ?? 3000
-
     @Test func `requests made of damage are refused or passed on as what they were read as`() {
-        var random = Random(seed: 0x4831)
-        for round in 0..<rounds {
+        fuzz("http1-requests", executions: 3000) { random in
             let bytes = mutated(&random)
             let first = relay([bytes[...]], ends: true)
             let cut = relay(pieces(bytes, &random), ends: true)
-            let context = "round \(round): \(String(decoding: bytes, as: UTF8.self).debugDescription)"
+            let context = String(decoding: bytes, as: UTF8.self).debugDescription
             #expect(first.messages == cut.messages, "\(context)")
             #expect(first.failure == cut.failure, "\(context)")
             let second = relay([first.passed[...]], ends: false)
@@ -137,8 +133,7 @@ private func relay(_ cut: [ArraySlice<UInt8>], ends: Bool) -> (messages: [Whole]
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n",
             "HTTP/1.0 200 OK\r\n\r\nto the end", "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
         ]
-        var random = Random(seed: 0x4832)
-        for round in 0..<rounds {
+        fuzz("http1-responses", executions: 3000) { random in
             var bytes = answers[random.below(answers.count)].latin1
             for _ in 0..<random.below(4) where !bytes.isEmpty {
                 let at = random.below(bytes.count)
@@ -146,15 +141,12 @@ private func relay(_ cut: [ArraySlice<UInt8>], ends: Bool) -> (messages: [Whole]
             }
             let method: HTTPMethod = random.chance(1, in: 4) ? .head : .get
             let request = RequestHead(method: method, authority: "a", path: "/")
-            #expect(ask(request, [bytes[...]]) == ask(request, pieces(bytes, &random)), "round \(round): \(String(decoding: bytes, as: UTF8.self).debugDescription)")
+            #expect(ask(request, [bytes[...]]) == ask(request, pieces(bytes, &random)), "\(String(decoding: bytes, as: UTF8.self).debugDescription)")
         }
     }
 
-    @Test func `two engines that exchange random messages in random pieces understand each other`() throws {
-        var random = Random(seed: 0x4833)
-        var pairs = 0
-        while pairs < rounds / 20 {
-            pairs += 1
+    @Test func `two engines that exchange random messages in random pieces understand each other`() {
+        fuzz("http1-pair", executions: 150) { (random) throws in
             let client = HTTP1Connection(role: .client)
             let server = HTTP1Connection(role: .server)
             if random.chance(1, in: 8) { server.shutdown() }

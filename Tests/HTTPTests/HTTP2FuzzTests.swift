@@ -1,13 +1,11 @@
 // Seeded fuzzing: mutated valid streams as raw bytes to either side, and random operations on a pair with books kept beside it.
-// WEFT_FUZZ_ROUNDS, in thousands, lengthens a run; a failure names its seed.
+// scripts/fuzz runs them for longer; a failure names its seed.
 
 import Base
-import Foundation
+import Fuzzing
 import Testing
 
 @testable import HTTP
-
-private let rounds = max(1, (ProcessInfo.processInfo.environment["WEFT_FUZZ_ROUNDS"].flatMap { Int($0) } ?? 0) / 1000)
 
 @Suite struct HTTP2FuzzTests {
     // MARK: Raw bytes
@@ -79,32 +77,33 @@ private let rounds = max(1, (ProcessInfo.processInfo.environment["WEFT_FUZZ_ROUN
 
     @Test func `any bytes give the same events in every split, and no trap`() {
         var failed = 0
-        for seed in 0..<UInt64(700 * rounds) {
-            var random = Random(seed: seed)
+        let done = fuzz("http2-frames", executions: 700) { random in
             var frames = validFrames(&random)
             mutate(&frames, &random)
             let role: HTTPRole = random.chance(1, in: 4) ? .client : .server
             let bytes = (role == .server ? Wire.preface : []) + frames.flatMap { $0 }
             let whole = feed(bytes, role: role, &random, pieces: .max / 2)
             let split = feed(bytes, role: role, &random, pieces: random.below(20) + 1)
-            #expect(whole.0 == split.0 && whole.1 == split.1, "seed \(seed)")
+            #expect(whole.0 == split.0 && whole.1 == split.1)
             if whole.0.last?.hasPrefix("failed") == true { failed += 1 }
         }
         // Mutation hits some and spares some.
-        #expect(failed > 50 * rounds && failed < 650 * rounds)
+        #expect(isFuzzingLong || failed > done / 14 && failed < done - done / 14)
     }
 
     @Test func `any bytes are read or refused by HPACK`() {
-        let decoder = PlainDecoder()
         var refused = 0
-        for seed in 0..<UInt64(3000 * rounds) {
-            var random = Random(seed: seed).fork("hpack")
-            var block = PlainEncoder().encode([(":path", "/\(random.below(100))"), ("x-\(random.below(5))", String(repeating: "z", count: random.below(40))), ("accept", "*/*")])
-            for _ in 0..<random.below(5) { block[random.below(block.count)] = UInt8(random.below(256)) }
-            do throws(HPACKError) { _ = try decoder.decode(block, listBytesMax: 1000) } catch { refused += 1 }
-            #expect(decoder.tableBytes <= 4096)
+        fuzz("hpack", executions: 400) { random in
+            // One decoder for several blocks: damage to its table shows in the next.
+            let decoder = PlainDecoder()
+            for _ in 0..<8 {
+                var block = PlainEncoder().encode([(":path", "/\(random.below(100))"), ("x-\(random.below(5))", String(repeating: "z", count: random.below(40))), ("accept", "*/*")])
+                for _ in 0..<random.below(5) { block[random.below(block.count)] = UInt8(random.below(256)) }
+                do throws(HPACKError) { _ = try decoder.decode(block, listBytesMax: 1000) } catch { refused += 1 }
+                #expect(decoder.tableBytes <= 4096)
+            }
         }
-        #expect(refused > 100)
+        #expect(isFuzzingLong || refused > 100)
     }
 
     // MARK: Operations on a pair
@@ -116,12 +115,11 @@ private let rounds = max(1, (ProcessInfo.processInfo.environment["WEFT_FUZZ_ROUN
         var reset: Set<UInt32> = []
     }
 
-    @Test func `operations on a pair lose nothing and add nothing`() throws {
-        for seed in 0..<UInt64(100 * rounds) { try operate(seed) }
+    @Test func `operations on a pair lose nothing and add nothing`() {
+        fuzz("http2-pair", executions: 100) { (random) throws in try operate(&random) }
     }
 
-    private func operate(_ seed: UInt64) throws {
-        var random = Random(seed: seed).fork("pair")
+    private func operate(_ random: inout Random) throws {
         func settings() -> HTTP2Settings {
             var settings = HTTP2Settings()
             settings.initialStreamWindowBytes = [0, 1, 10, 1000, 65_535, 200_000][random.below(6)]
@@ -191,13 +189,13 @@ private let rounds = max(1, (ProcessInfo.processInfo.environment["WEFT_FUZZ_ROUN
             case 10: acknowledge(server)
             default: acknowledge(client)
             }
-            try #require(client.failure == nil && server.failure == nil, "seed \(seed): \(String(describing: client.failure)) \(String(describing: server.failure))")
+            try #require(client.failure == nil && server.failure == nil, "\(String(describing: client.failure)) \(String(describing: server.failure))")
         }
-        settle(&pair, streams, up, down, seed)
+        settle(&pair, streams, up, down)
     }
 
     /// Everything that waits is let go; then the books must be right: each body whole and in order, windows equal on both sides.
-    private func settle(_ pair: inout HTTP2Pair, _ streams: [HTTPStreamID], _ up: Books, _ down: Books, _ seed: UInt64) {
+    private func settle(_ pair: inout HTTP2Pair, _ streams: [HTTPStreamID], _ up: Books, _ down: Books) {
         for end in [pair.client, pair.server] { end.acknowledges = true }
         for _ in 0..<2000 {
             let before = pair.clientBytes + pair.serverBytes
@@ -205,7 +203,7 @@ private let rounds = max(1, (ProcessInfo.processInfo.environment["WEFT_FUZZ_ROUN
             pair.drive()
             if pair.clientBytes + pair.serverBytes == before { break }
         }
-        #expect(pair.client.failure == nil && pair.server.failure == nil, "seed \(seed)")
+        #expect(pair.client.failure == nil && pair.server.failure == nil)
         for (from, to, books) in [(pair.client, pair.server, up), (pair.server, pair.client, down)] {
             // A window of 0 never opens by itself.
             let isOpen = to.engine.announcedStreamWindow > 0
@@ -213,16 +211,16 @@ private let rounds = max(1, (ProcessInfo.processInfo.environment["WEFT_FUZZ_ROUN
                 let id = stream.rawValue
                 let sent = books.sent[id] ?? []
                 let got = to.bodies[id] ?? []
-                #expect(got == Array(sent.prefix(got.count)), "seed \(seed) stream \(id)")
+                #expect(got == Array(sent.prefix(got.count)), "stream \(id)")
                 if !books.reset.contains(id), isOpen, to.resets[id] == nil, from.resets[id] == nil {
-                    #expect(got.count == sent.count, "seed \(seed) stream \(id)")
-                    #expect(to.ended.contains(id) == books.ended.contains(id), "seed \(seed) stream \(id)")
+                    #expect(got.count == sent.count, "stream \(id)")
+                    #expect(to.ended.contains(id) == books.ended.contains(id), "stream \(id)")
                     #expect(from.engine.bytesQueued(stream) == 0)
                 }
             }
-            #expect(from.engine.sendWindow == to.engine.receiveWindow, "seed \(seed)")
-            #expect(to.engine.receiveWindow + to.engine.unreturned == to.engine.connectionWindowBytes, "seed \(seed)")
+            #expect(from.engine.sendWindow == to.engine.receiveWindow)
+            #expect(to.engine.receiveWindow + to.engine.unreturned == to.engine.connectionWindowBytes)
         }
-        #expect(pair.client.engine.streamCount == pair.server.engine.streamCount, "seed \(seed)")
+        #expect(pair.client.engine.streamCount == pair.server.engine.streamCount)
     }
 }

@@ -13,7 +13,7 @@ import Testing
         let seeds = ["a=b,c==d,e!=f", "g in (h,i),j notin (k)", "l,!m", "app.kubernetes.io/name in (web)", " a , b "]
         let tokens = [",", "=", "==", "!=", "!", " in ", " notin ", "(", ")", "()", "in", "notin", " ", "a/b", ".", "-"].map { Array($0.utf8) }
         var accepted = 0
-        let done = fuzz("label-selector", executions: 6000) { random in
+        let done = fuzz("label-selector", executions: 6000) { (random) throws in
             let text = String(decoding: mutated(Array(seeds[random.below(seeds.count)].utf8), tokens: tokens, &random), as: UTF8.self)
             guard let selector = try? LabelSelector(parsing: text) else { return }
             accepted += 1
@@ -24,7 +24,7 @@ import Testing
 
     @Test func `a field selector that is read is printed as the same`() {
         let tokens = [",", "=", "==", "!=", "\\", "\\,", "\\=", "\\\\", "!"].map { Array($0.utf8) }
-        fuzz("field-selector", executions: 6000) { random in
+        fuzz("field-selector", executions: 6000) { (random) throws in
             let text = String(decoding: mutated(Array("metadata.name=a,spec.nodeName!=b,x==y".utf8), tokens: tokens, &random), as: UTF8.self)
             guard let selector = try? FieldSelector(parsing: text) else { return }
             #expect(try FieldSelector(parsing: selector.description) == selector, "\(text.debugDescription)")
@@ -48,7 +48,7 @@ import Testing
             } catch { said += "\(error)" }
             return said
         }
-        fuzz("watch-stream", executions: 1500) { random in
+        fuzz("watch-stream", executions: 1500) { (random) throws in
             let valid = (0..<random.below(5)).map { _ in lines[random.below(lines.count)] + "\n" }.joined()
             let bytes = mutated(Array(valid.utf8), tokens: tokens, &random)
             #expect(read([bytes]) == read(pieces(bytes, &random)), "\(String(decoding: bytes, as: UTF8.self).debugDescription)")

@@ -21,7 +21,7 @@ import Testing
 
     @Test func `a prefix of a hello is incomplete or judged as the whole is`() {
         var understood = 0
-        let done = fuzz("client-hello", executions: 1500) { random in
+        let done = fuzz("client-hello", executions: 1500) { (random) throws in
             let valid = hello(&random)
             let bytes = mutated(valid, tokens: [[22, 3, 1, 0, 1], [0, 0], [0xff, 0xff], [0, 16], [0, 0, 0, 5]], &random)
             let whole = maker.sniff(bytes)
@@ -41,7 +41,7 @@ import Testing
         let chain = try seeded { try Realm().credentials(web).chain }
         let pem = Array(chain.map(\.pem).joined().utf8)
         var accepted = 0
-        let done = fuzz("certificate", executions: 600) { random in
+        let done = fuzz("certificate", executions: 600) { (random) throws in
             let text = mutated(pem, tokens: [Array("-----BEGIN CERTIFICATE-----\n"), Array("-----END CERTIFICATE-----\n"), Array("\n\n"), Array("AAAA")], &random)
             var der = mutated(chain[0].der, &random)
             if random.chance(1, in: 2), !der.isEmpty { der[random.below(der.count)] = UInt8(random.below(256)) }

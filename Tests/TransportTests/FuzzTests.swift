@@ -9,7 +9,7 @@ import Testing
 @Suite struct `The transport header under fuzzing` {
     @Test func `a damaged header is incomplete, invalid or one that is written as the same`() {
         var accepted = 0
-        let done = fuzz("transport-header", executions: 3000) { random in
+        let done = fuzz("transport-header", executions: 3000) { (random) throws in
             let header = TransportHeader(
                 port: UInt16(1 + random.below(65_535)), name: [nil, "web.shop.svc.cluster.local:80", "x"][random.below(3)], sessionProtocol: [nil, .http1, .http2][random.below(3)])
             let valid = header.encoded() + [UInt8](repeating: 9, count: random.below(5))
