@@ -101,7 +101,17 @@ public struct FieldSelector: Hashable, Sendable, CustomStringConvertible {
     /// The value the selector demands of a field, if it demands one.
     public func required(_ field: String) -> String? { requirements.first { $0.field == field && $0.isEqual }?.value }
 
-    public var description: String { requirements.map { $0.field + ($0.isEqual ? "=" : "!=") + $0.value }.joined(separator: ",") }
+    public var description: String { requirements.map { $0.field + ($0.isEqual ? "=" : "!=") + Self.escaped($0.value) }.joined(separator: ",") }
+
+    /// As the parser takes it for a value: `,`, `=` and `\` behind a backslash.
+    private static func escaped(_ value: String) -> String {
+        var text = ""
+        for scalar in value.unicodeScalars {
+            if scalar == "," || scalar == "=" || scalar == "\\" { text.unicodeScalars.append("\\") }
+            text.unicodeScalars.append(scalar)
+        }
+        return text
+    }
 
     /// `a=b,c==d,e!=f`; values may escape `,`, `=` and `\` with a backslash.
     public init(parsing text: String) throws(SelectorError) {
