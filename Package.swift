@@ -77,8 +77,8 @@ let package = Package(
         // Floor 5
         .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator", collections], swiftSettings: strict),
         .target(name: "Rehearsal", dependencies: ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture", collections], swiftSettings: strict),
-        .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Simulator", "Scenario", "Simulations", "Capture", "CLinux"], swiftSettings: strict),
-        .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Proxy", "ControlPlane", "Simulator", "Scenario"], path: "Simulations", swiftSettings: strict),
+        .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Simulator", "Scenario", "Simulations", "Capture", "CLinux", collections], swiftSettings: strict),
+        .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "Proxy", "ControlPlane", "Simulator", "Scenario"], path: "Simulations", swiftSettings: strict),
 
         // What seeded fuzz drivers of the tests share.
         .target(name: "Fuzzing", dependencies: ["Base"], path: "Tests/Fuzzing", swiftSettings: strict),
@@ -104,7 +104,8 @@ let package = Package(
             ("ControlPlane", ["Base", "CDeterminism", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "APIServer", "Simulator", "DNS"]),
             ("Linux", ["Base", "Platform", "CLinux"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
             ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture", "Platform"]),
-            ("Commands", ["Base", "Documents", "Manifests"]), ("Tidy", []), ("EndToEnd", ["Base", "Documents"]),
+            ("Commands", ["Base", "Documents", "Manifests"]), ("Tidy", []), ("EndToEnd", ["Base", "Documents", "Linux", "CLinux", "Simulations", "Kube"]),
+            ("LocalCluster", ["Base", "DNS", "Platform", "Nodes", "Transport", "Simulator", "Simulations", "Capture", "Linux", "CLinux"]),
         ].map { (name: String, uses: [String]) in
             .testTarget(
                 name: name + "Tests",

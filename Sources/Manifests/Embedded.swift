@@ -754,7 +754,7 @@ public enum EmbeddedManifests {
           labels:
             app: api
         spec:
-          replicas: 2
+          replicas: 1
           selector:
             matchLabels:
               app: api

@@ -48,7 +48,11 @@ public final class NodeAgent {
         }
         serviceInformer.onChange { [unowned self] _ in publish() }
         sliceInformer.onChange { [unowned self] _ in publish() }
-        for informer in [podInformer, serviceInformer, sliceInformer] { informer.start() }
+        for informer in [podInformer, serviceInformer, sliceInformer] {
+            // What came with the first lists is published when the last of them is in.
+            informer.onSynced { [unowned self] in publish() }
+            informer.start()
+        }
     }
 
     /// The first lists are in.

@@ -109,7 +109,7 @@ public final class StageCluster {
         apiProcess.run {
             do {
                 let documents = try YAML.parse(Array(manifest.utf8)).map(\.value).filter { $0 != .null }
-                _ = try apiServer!.apply(documents.map { try inject($0) })
+                for document in documents { _ = try apiServer!.apply([try inject(document)]) }
             } catch { failure = "\(error)" }
         }
         if let failure { throw StoryFailure("the manifest cannot be applied: \(failure)") }
@@ -134,7 +134,10 @@ public final class StageCluster {
         var values = InjectionValues()
         values.trustAnchorsPEM = anchorsPEM
         options.injection(&values)
-        return try Injector(values: values, mode: .admission).inject(document).object
+        var surroundings = Injector.Surroundings()
+        surroundings.namespace = document.text("metadata", "namespace") ?? "default"
+        if let namespace = apiServer?.object(.namespaces, name: surroundings.namespace) { surroundings.namespaceAnnotations = namespace.annotations }
+        return try Injector(values: values, mode: .admission).inject(document, in: surroundings).object
     }
 
     // MARK: Pods

@@ -10,9 +10,11 @@ struct Weft: ParsableCommand {
             Examples:
               weft simulate basics/two-pods-mtls --seed 7 --twice
               weft replay traffic.pcap
+              weft inject deployment.yaml | kubectl apply -f -
+              weft demo
             """,
         version: Version.text,
-        subcommands: [Simulate.self, Replay.self])
+        subcommands: [Simulate.self, Replay.self, InjectCommand.self, UninjectCommand.self, DemoCommand.self])
 }
 
 Weft.main()

@@ -57,7 +57,7 @@ enum Floors {
         "Scenario": ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator"],
         "Rehearsal": ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture"],
         "LocalCluster": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Simulator", "Scenario", "Simulations", "Capture"],
-        "Simulations": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Proxy", "ControlPlane", "Simulator", "Scenario"],
+        "Simulations": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "Proxy", "ControlPlane", "Simulator", "Scenario"],
         "weft": ["Base", "Documents", "Platform", "TLS", "Commands", "Linux", "Kube", "Manifests", "Capture", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster"],
         "weft-proxy": ["Base", "Platform", "Proxy", "Linux"],
         "weft-controller": ["Base", "Platform", "MeshAPI", "ControlPlane", "Linux"],
