@@ -55,6 +55,77 @@ public enum EmbeddedManifests {
                             name: {type: string}
                             namespace: {type: string, description: The policy's own when left out.}
         ---
+        # How many requests a second each instance of a Server lets in.
+        apiVersion: apiextensions.k8s.io/v1
+        kind: CustomResourceDefinition
+        metadata:
+          name: httplocalratelimitpolicies.policy.linkerd.io
+          labels:
+            linkerd.io/control-plane-ns: linkerd
+        spec:
+          group: policy.linkerd.io
+          scope: Namespaced
+          names:
+            kind: HTTPLocalRateLimitPolicy
+            plural: httplocalratelimitpolicies
+            singular: httplocalratelimitpolicy
+          versions:
+          - name: v1alpha1
+            served: true
+            storage: true
+            subresources: {status: {}}
+            schema:
+              openAPIV3Schema:
+                type: object
+                required: [spec]
+                properties:
+                  spec:
+                    type: object
+                    required: [targetRef]
+                    properties:
+                      targetRef:
+                        description: The Server, in the policy's namespace.
+                        type: object
+                        required: [kind, name]
+                        properties:
+                          group: {type: string}
+                          kind: {type: string}
+                          name: {type: string}
+                      total:
+                        description: Of all clients together.
+                        type: object
+                        required: [requestsPerSecond]
+                        properties:
+                          requestsPerSecond: {type: integer, format: int64, minimum: 1}
+                      identity:
+                        description: Of each client identity; clients without one share a quota.
+                        type: object
+                        required: [requestsPerSecond]
+                        properties:
+                          requestsPerSecond: {type: integer, format: int64, minimum: 1}
+                      overrides:
+                        description: Limits of certain clients, in place of the identity's.
+                        type: array
+                        items:
+                          type: object
+                          required: [requestsPerSecond, clientRefs]
+                          properties:
+                            requestsPerSecond: {type: integer, format: int64, minimum: 1}
+                            clientRefs:
+                              type: array
+                              minItems: 1
+                              items:
+                                type: object
+                                required: [kind, name]
+                                properties:
+                                  group: {type: string}
+                                  kind: {type: string}
+                                  name: {type: string}
+                                  namespace: {type: string, description: The policy's own when left out.}
+                  status:
+                    type: object
+                    x-kubernetes-preserve-unknown-fields: true
+        ---
         # Requests by path, header, query or method: which policy applies to them, and where they go.
         apiVersion: apiextensions.k8s.io/v1
         kind: CustomResourceDefinition

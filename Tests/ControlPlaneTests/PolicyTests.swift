@@ -20,6 +20,33 @@ private func inbound(_ index: ClusterIndex, _ port: UInt32 = 8080, workload: Str
 }
 
 @Suite struct InboundPolicyTests {
+    @Test func `the oldest rate limit of a Server goes with its HTTP protocols`() throws {
+        let index = ClusterIndex()
+        index.apply(pod("books/a", ip: "10.0.0.1"))
+        func set(_ proxyProtocol: String) {
+            var server = Cluster.Server(name: name("books/web"), createdAt: WallTime(seconds: 2), podSelector: .init(), port: .number(8080))
+            server.proxyProtocol = proxyProtocol
+            index.apply(server)
+        }
+        set("HTTP/1")
+        index.apply(Cluster.RateLimitPolicy(name: name("books/young"), createdAt: WallTime(seconds: 2), server: "web", total: 1))
+        index.apply(Cluster.RateLimitPolicy(name: name("books/other"), createdAt: WallTime(seconds: 0), server: "db", total: 2))
+        index.apply(
+            Cluster.RateLimitPolicy(
+                name: name("books/old"), createdAt: WallTime(seconds: 1), server: "web", total: 100, identity: 10, overrides: [.init(requestsPerSecond: 50, clients: [name("books/fast")])]))
+        let limit = try inbound(index).protocol.http1.localRateLimit
+        #expect(limit.metadata.resource.name == "old" && limit.total.requestsPerSecond == 100 && limit.identity.requestsPerSecond == 10)
+        #expect(limit.overrides.map(\.limit.requestsPerSecond) == [50])
+        #expect(limit.overrides[0].clients.identities.map(\.name) == ["fast.books.serviceaccount.identity.linkerd.cluster.local"])
+        set("unknown")
+        #expect(try inbound(index).protocol.detect.httpLocalRateLimit == limit)
+        set("gRPC")
+        #expect(try inbound(index).protocol.grpc.routes.count == 1)
+        set("HTTP/2")
+        index.remove(rateLimit: name("books/old"))
+        #expect(try inbound(index).protocol.http2.localRateLimit.metadata.resource.name == "young")
+    }
+
     @Test(arguments: [
         ("all-unauthenticated", 2, true), ("all-authenticated", 2, false), ("cluster-unauthenticated", 5, true), ("cluster-authenticated", 5, false), ("audit", 2, true),
     ])
@@ -223,6 +250,28 @@ private func inbound(_ index: ClusterIndex, _ port: UInt32 = 8080, workload: Str
         for bad in ["x", "1", "2h", "-1s"] { #expect(try accrual([key: "consecutive", "\(key)-consecutive-min-penalty": bad]) == nil) }
         #expect(try accrual([key: "unified"])?.unified.successRateThreshold == 0.8)
         #expect(try accrual([key: "other"]) == nil)
+    }
+
+    @Test func `annotations ask for timeouts and retries`() throws {
+        let index = ClusterIndex()
+        func rule(_ annotations: KubeLabels) throws -> Mesh.Outbound.HttpRoute.Rule {
+            index.apply(service("books/web") { $0.annotations = annotations })
+            let detect = try get(index, "10.96.0.1:80").protocol.detect
+            #expect(detect.http1.routes == detect.http2.routes)
+            return detect.http1.routes[0].rules[0]
+        }
+        let plain = try rule([:])
+        #expect(!plain.hasTimeouts && !plain.hasRetry)
+        let timed = try rule(["timeout.linkerd.io/request": "1s", "timeout.linkerd.io/response": "250ms", "timeout.linkerd.io/idle": "0"])
+        #expect(timed.timeouts.request.seconds == 1 && timed.timeouts.response.nanos == 250_000_000 && !timed.timeouts.hasIdle && !timed.hasRetry)
+        #expect(try !rule(["timeout.linkerd.io/request": "1", "timeout.linkerd.io/idle": "1s"]).hasTimeouts, "one bad value spoils the set")
+        let retry = try rule(["retry.linkerd.io/http": "5xx, 429,gateway-error,400-404", "retry.linkerd.io/limit": "3", "retry.linkerd.io/timeout": "100ms"]).retry
+        #expect(retry.conditions.statusRanges.map(\.start) == [500, 429, 502, 400] && retry.conditions.statusRanges.map(\.end) == [599, 429, 504, 404])
+        #expect(retry.maxRetries == 3 && retry.timeout.nanos == 100_000_000 && retry.maxRequestBytes == 65_536)
+        #expect(retry.backoff.minBackoff.nanos == 25_000_000 && retry.backoff.maxBackoff.nanos == 250_000_000 && retry.backoff.jitterRatio == 1)
+        let bare = try rule(["retry.linkerd.io/limit": "0"])
+        #expect(bare.hasRetry && bare.retry.maxRetries == 1 && bare.retry.hasConditions && bare.retry.conditions.statusRanges.isEmpty)
+        for bad in ["6xx", "99", "600", "504-502", "", "500,", "a-b"] { #expect(try !rule(["retry.linkerd.io/http": bad]).hasRetry, "\(bad)") }
     }
 
     @Test func `a watch tells changes and ends when the service is gone`() {

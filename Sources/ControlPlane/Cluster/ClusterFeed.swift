@@ -10,13 +10,14 @@ public final class ClusterFeed {
     /// What a controller needs to know of.
     public enum Kind: Sendable, CaseIterable {
         case services, pods, meshedPods, endpointSlices, nodes, namespaces, replicaSets, jobs, serviceProfiles, servers
-        case serverAuthorizations, authorizationPolicies, meshTLSAuthentications, networkAuthentications
+        case serverAuthorizations, authorizationPolicies, meshTLSAuthentications, networkAuthentications, rateLimits
 
         /// Source: the watches of Linkerd's destination controller.
         public static let destination: [Kind] = [.services, .pods, .endpointSlices, .nodes, .replicaSets, .jobs, .serviceProfiles, .servers]
         /// Source: the watches of Linkerd's policy controller.
         public static let policy: [Kind] = [
             .services, .meshedPods, .namespaces, .servers, .serverAuthorizations, .authorizationPolicies, .meshTLSAuthentications, .networkAuthentications,
+            .rateLimits,
         ]
     }
 
@@ -117,6 +118,10 @@ public final class ClusterFeed {
             return feed(.networkAuthentications, isOptional: true) { object in
                 if let read = Cluster.NetworkAuthentication(object) { index.apply(read) } else { index.remove(networkAuthentication: Cluster.Name(object)) }
             } remove: { index.remove(networkAuthentication: $0) }
+        case .rateLimits:
+            return feed(.httpLocalRateLimitPolicies, isOptional: true) { object in
+                if let read = Cluster.RateLimitPolicy(object) { index.apply(read) } else { index.remove(rateLimit: Cluster.Name(object)) }
+            } remove: { index.remove(rateLimit: $0) }
         }
     }
 

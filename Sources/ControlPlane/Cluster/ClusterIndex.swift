@@ -44,6 +44,8 @@ public final class ClusterIndex {
     private var owners: [String: Cluster.Pod.Owner] = [:]
     private var profiles: [Cluster.Name: Cluster.ServiceProfile] = [:]
     private var serversByNamespace: [String: [Cluster.Server]] = [:]
+    /// The oldest first.
+    private var rateLimitsByNamespace: [String: [Cluster.RateLimitPolicy]] = [:]
     private(set) var authorizations = AuthorizationTable()
     private let clusterDomain: String
 
@@ -87,6 +89,8 @@ public final class ClusterIndex {
 
     /// The server that describes the port: the oldest, then the first by name.
     public func server(of pod: Cluster.Pod, port: UInt16) -> Cluster.Server? { serversByNamespace[pod.name.namespace]?.first { $0.selects(pod, port: port) } }
+
+    public func rateLimit(of server: Cluster.Server) -> Cluster.RateLimitPolicy? { rateLimitsByNamespace[server.name.namespace]?.first { $0.server == server.name.name } }
 
     // MARK: Subscribing
 
@@ -226,6 +230,23 @@ public final class ClusterIndex {
     public func remove(server name: Cluster.Name) {
         guard serversByNamespace[name.namespace]?.contains(where: { $0.name == name }) == true else { return }
         serversByNamespace[name.namespace]?.removeAll { $0.name == name }
+        publish(podsOf: name.namespace)
+    }
+
+    public func apply(_ limit: Cluster.RateLimitPolicy) {
+        let namespace = limit.name.namespace
+        var limits = rateLimitsByNamespace[namespace] ?? []
+        if limits.contains(limit) { return }
+        limits.removeAll { $0.name == limit.name }
+        limits.append(limit)
+        limits.sort { ($0.createdAt, $0.name) < ($1.createdAt, $1.name) }
+        rateLimitsByNamespace[namespace] = limits
+        publish(podsOf: namespace)
+    }
+
+    public func remove(rateLimit name: Cluster.Name) {
+        guard rateLimitsByNamespace[name.namespace]?.contains(where: { $0.name == name }) == true else { return }
+        rateLimitsByNamespace[name.namespace]?.removeAll { $0.name == name }
         publish(podsOf: name.namespace)
     }
 

@@ -69,6 +69,7 @@ public final class InboundPolicyService {
             message.authorizations = AuthorizationTranslator(table: index.authorizations, options: options).authorizations(of: server)
             if let policy = DefaultPolicy(rawValue: server.accessPolicy) { message.authorizations += authorizations(policy) }
             message.protocol = proxyProtocol(server.proxyProtocol, routes(pod, port, message.authorizations))
+            if let limit = index.rateLimit(of: server) { Self.add(limit.message(AuthorizationTranslator(table: index.authorizations, options: options)), to: &message.protocol) }
             return message
         }
         let policy = defaultPolicy(of: pod, port)
@@ -157,6 +158,16 @@ public final class InboundPolicyService {
             message.detect.httpRoutes = routes
         }
         return message
+    }
+
+    /// gRPC servers and those that are not HTTP have none.
+    private static func add(_ limit: Mesh.Inbound.HttpLocalRateLimit, to message: inout Mesh.Inbound.ProxyProtocol) {
+        switch message.kind {
+        case .detect: message.detect.httpLocalRateLimit = limit
+        case .http1: message.http1.localRateLimit = limit
+        case .http2: message.http2.localRateLimit = limit
+        case .grpc, .opaque, .tls, nil: break
+        }
     }
 
     static let everywhere = [IPNetwork("0.0.0.0/0")!, IPNetwork("::/0")!]

@@ -4,6 +4,7 @@
 
 import Base
 import GRPC
+import Kube
 import MeshAPI
 import OrderedCollections
 import SwiftProtobuf
@@ -113,11 +114,11 @@ public final class OutboundPolicyService {
         let accrual = FailureAccrual.read(service.annotations)
         let opaque = Mesh.Outbound.ProxyProtocol.Opaque.with { $0.routes = [opaqueRoute("opaq", backend)] }
         let http1 = Mesh.Outbound.ProxyProtocol.Http1.with {
-            $0.routes = [httpRoute("http", backend)]
+            $0.routes = [httpRoute("http", backend, annotations: service.annotations)]
             if let accrual { $0.failureAccrual = accrual }
         }
         let http2 = Mesh.Outbound.ProxyProtocol.Http2.with {
-            $0.routes = [httpRoute("http", backend)]
+            $0.routes = [httpRoute("http", backend, annotations: service.annotations)]
             if let accrual { $0.failureAccrual = accrual }
         }
         let isOpaque = (service.annotations[Annotation.opaquePorts].map { PortList($0) } ?? options.opaquePorts).contains(port)
@@ -146,8 +147,8 @@ public final class OutboundPolicyService {
         message.metadata = Mesh.Meta.Metadata(default: "egress-fallback")
         message.protocol.detect.timeout = Mesh.duration(options.detectTimeout)
         message.protocol.detect.opaque.routes = [opaqueRoute("egress-fallback", backend)]
-        message.protocol.detect.http1.routes = [httpRoute("egress-fallback", backend)]
-        message.protocol.detect.http2.routes = [httpRoute("egress-fallback", backend)]
+        message.protocol.detect.http1.routes = [httpRoute("egress-fallback", backend, annotations: [:])]
+        message.protocol.detect.http2.routes = [httpRoute("egress-fallback", backend, annotations: [:])]
         return message
     }
 
@@ -167,12 +168,14 @@ public final class OutboundPolicyService {
         $0.failfastTimeout = Mesh.duration(.seconds(3))
     }
 
-    private func httpRoute(_ name: String, _ backend: Mesh.Outbound.Backend) -> Mesh.Outbound.HttpRoute {
+    private func httpRoute(_ name: String, _ backend: Mesh.Outbound.Backend, annotations: KubeLabels) -> Mesh.Outbound.HttpRoute {
         var match = Mesh.HTTPRoute.HttpRouteMatch()
         match.path.prefix = "/"
         var rule = Mesh.Outbound.HttpRoute.Rule()
         rule.matches = [match]
         rule.backends.firstAvailable.backends = [Mesh.Outbound.HttpRoute.RouteBackend.with { $0.backend = backend }]
+        if let timeouts = RouteAnnotations.timeouts(annotations) { rule.timeouts = timeouts }
+        if let retry = RouteAnnotations.httpRetry(annotations) { rule.retry = retry }
         var route = Mesh.Outbound.HttpRoute()
         route.metadata = Mesh.Meta.Metadata(default: name)
         route.rules = [rule]
