@@ -22,6 +22,13 @@ public enum ProxyLimits {
     /// Source: the initial window of a stream, which bounds it by itself.
     static let heldBodyBytesMax = 64 * 1024
 
+    /// Request body bytes kept for another attempt. Unit: bytes. When full: the request is not tried again.
+    /// Source: linkerd2-proxy linkerd/http/retry, 64 KiB.
+    static let replayBodyBytesMax = 64 * 1024
+    /// Client identities with a rate limit of their own, of one port. Unit: identities. When full: those whose quota is whole are
+    /// forgotten; if none is, new ones share one quota. Source: ours; a namespace has a handful of accounts.
+    static let rateLimitIdentitiesMax = 4_096
+
     /// Endpoints known of one authority. Unit: endpoints. When full: further ones are not used, and a warning says so.
     /// Source: ours; the largest Kubernetes clusters have 150,000 pods, a service has a fraction of them.
     static let endpointsMax = 50_000

@@ -30,7 +30,7 @@ private final class FixedIdentity: MeshIdentity {
 }
 
 /// Answers what it was told.
-private final class FixedDiscovery: OutboundDiscovery, InboundPolicies {
+final class FixedDiscovery: OutboundDiscovery, InboundPolicies {
     var target: OutboundTarget
     let endpoints = Watch<EndpointSet>()
     let policy: Watch<InboundPolicy>
@@ -54,12 +54,29 @@ private final class FixedDiscovery: OutboundDiscovery, InboundPolicies {
     func policy(port: UInt16) -> Watch<InboundPolicy> { policy }
 }
 
-private final class Echo: HTTPRequestHandler, HTTPStreamHandler {
+/// Echoes bodies, with the status, delay and trailers that the script says.
+final class ScriptedServer: HTTPRequestHandler, HTTPStreamHandler {
+    struct Step {
+        var status: UInt16 = 200
+        var delay = Interval.zero
+        /// HTTP/2: after the head, instead of a body.
+        var trailers: Headers?
+        /// Answers nothing but this error code.
+        var reset: UInt32?
+        /// The head at once, the rest never.
+        var stalls = false
+    }
+
     var heads: [RequestHead] = []
+    /// By the number of the request, from 0.
+    var script: (Int) -> Step = { _ in Step() }
+    private(set) var completed: [[UInt8]] = []
+    private let process: SimProcess
     private var bodies: [ObjectIdentifier: [UInt8]] = [:]
     let server: HTTPServer
 
     init(_ process: SimProcess) throws(HostFailure) {
+        self.process = process
         let late = Late()
         server = try HTTPServer(batch: FlushBatch(host: process), address: SocketAddress(.any, port), handler: late)
         late.handler = self
@@ -82,7 +99,19 @@ private final class Echo: HTTPRequestHandler, HTTPStreamHandler {
     func trailers(_ stream: HTTPStream, _ trailers: Headers) { answer(stream) }
     func failed(_ stream: HTTPStream, _ failure: HTTPStreamFailure) {}
 
-    private func answer(_ stream: HTTPStream) { stream.respond(status: 200, headers: [("x-echo", "yes")], body: bodies[ObjectIdentifier(stream)] ?? []) }
+    private func answer(_ stream: HTTPStream) {
+        let body = bodies[ObjectIdentifier(stream)] ?? []
+        let step = script(completed.count)
+        completed.append(body)
+        if step.delay == .zero { give(step, body, stream) } else { process.after(step.delay) { [self] in give(step, body, stream) } }
+    }
+
+    private func give(_ step: Step, _ body: [UInt8], _ stream: HTTPStream) {
+        if let code = step.reset { return stream.reset(code: code) }
+        if step.trailers == nil, !step.stalls { return stream.respond(status: step.status, headers: [("x-echo", "yes")], body: body) }
+        stream.respond(ResponseHead(status: step.status, headers: ["content-type": "application/grpc"]), endStream: false)
+        if let trailers = step.trailers { stream.send(trailers: trailers) }
+    }
 
     private final class Late: HTTPRequestHandler {
         var handler: (any HTTPRequestHandler)?
@@ -90,11 +119,12 @@ private final class Echo: HTTPRequestHandler, HTTPStreamHandler {
     }
 }
 
-private final class Answer: HTTPStreamHandler {
+final class Answer: HTTPStreamHandler {
     var head: ResponseHead?
     var body: [UInt8] = []
     var failure: HTTPStreamFailure?
     var isOver = false
+    var trailers: Headers?
 
     func response(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
         self.head = head
@@ -105,7 +135,10 @@ private final class Answer: HTTPStreamHandler {
         stream.acknowledge(bytes.byteCount)
         isOver = endStream
     }
-    func trailers(_ stream: HTTPStream, _ trailers: Headers) { isOver = true }
+    func trailers(_ stream: HTTPStream, _ trailers: Headers) {
+        self.trailers = trailers
+        isOver = true
+    }
     func failed(_ stream: HTTPStream, _ failure: HTTPStreamFailure) {
         self.failure = failure
         isOver = true
@@ -113,7 +146,7 @@ private final class Answer: HTTPStreamHandler {
 }
 
 /// Two meshed pods and what runs in them.
-private final class Pair {
+final class Pair {
     let world: World
     let web: Node
     let api: Node
@@ -121,7 +154,7 @@ private final class Pair {
     let client: SimProcess
     let proxies: [SimProcess]
     let server: SimProcess
-    private(set) var echo: Echo?
+    private(set) var echo: ScriptedServer?
     let registries = (web: MetricsRegistry(), api: MetricsRegistry())
     private var http: HTTPClient?
 
@@ -171,9 +204,9 @@ private final class Pair {
         }
         proxies = made
         client = world.addProcess("curl", on: web, userID: 1000, settings: Settings()) { process in process.onShutdown { process.exit(0) } }
-        var echo: Echo?
+        var echo: ScriptedServer?
         server = world.addProcess("echo", on: api, userID: 1000, settings: Settings()) { process in
-            do { echo = try Echo(process) } catch { process.unexpected("\(error)") }
+            do { echo = try ScriptedServer(process) } catch { process.unexpected("\(error)") }
         }
         for process in made + [client, server] { process.start() }
         world.run(for: .milliseconds(10))

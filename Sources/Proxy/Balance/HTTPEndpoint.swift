@@ -27,6 +27,8 @@ final class HTTPEndpoint: HTTPClientObserver {
     var load: PeakEWMA
     /// Where its requests are counted.
     let series: RequestSeries
+    /// Shuts the endpoint off after failures; nil: nothing does.
+    let breaker: Breaker?
     private let host: any Host
     private let client: HTTPClient
     /// HTTP/1 upgrades cannot travel in HTTP/2 streams; made when the first one comes.
@@ -37,8 +39,9 @@ final class HTTPEndpoint: HTTPClientObserver {
     private var timer: TimerID?
     private var random: Random
 
-    init(endpoint: Endpoint, series: RequestSeries, client: HTTPClient, upgradeClient: @escaping () -> HTTPClient, host: any Host, random: Random, observer: (any HTTPEndpointObserver)?) {
+    init(endpoint: Endpoint, series: RequestSeries, client: HTTPClient, upgradeClient: @escaping () -> HTTPClient, host: any Host, random: Random, breaker: Breaker?, observer: (any HTTPEndpointObserver)?) {
         self.endpoint = endpoint
+        self.breaker = breaker
         self.series = series
         self.client = client
         makeUpgradeClient = upgradeClient
@@ -48,9 +51,11 @@ final class HTTPEndpoint: HTTPClientObserver {
         load = PeakEWMA(now: host.now)
         backoff = Backoff()
         client.observer = self
+        breaker?.onChange = { [unowned self] in self.observer?.changed(self) }
     }
 
-    var isReady: Bool { state == .ready }
+    /// It answers the phone, and its breaker lets requests through.
+    var isReady: Bool { state == .ready && breaker?.isOpen ?? true }
     var version: HTTPVersion { client.version }
     /// The order in which endpoints are kept and drawn.
     var address: SocketAddress { endpoint.address }
@@ -75,6 +80,7 @@ final class HTTPEndpoint: HTTPClientObserver {
     func retire() {
         observer = nil
         client.observer = nil
+        breaker?.retire()
         if let timer { host.cancel(timer) }
         timer = nil
         client.drain()

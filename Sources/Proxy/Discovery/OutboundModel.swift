@@ -80,7 +80,7 @@ struct HTTPRouting: Equatable, Sendable {
     var failureAccrual: FailureAccrual?
 }
 
-struct FailureAccrual: Equatable, Sendable {
+struct FailureAccrual: Hashable, Sendable {
     var failuresMax: UInt32 = 7
     var backoffMin = Interval.seconds(1)
     var backoffMax = Interval.seconds(60)
@@ -89,7 +89,7 @@ struct FailureAccrual: Equatable, Sendable {
     /// Also trips when too few requests succeed; nil: failures in a row alone count.
     var successRate: SuccessRate?
 
-    struct SuccessRate: Equatable, Sendable {
+    struct SuccessRate: Hashable, Sendable {
         /// In basis points.
         var threshold: UInt32 = 8000
         var window = Interval.seconds(10)

@@ -38,6 +38,8 @@ final class HTTPExchange: HTTPStreamHandler {
     var target: HTTPRouter.Target?
     var canonical: String?
     var profileRoute: ProfileRoutes.Route?
+    /// Timeouts and retries; nil for routes without.
+    var attempts: Attempts?
     /// The endpoint's load counts this request as in flight.
     var isLoadHeld = false
     /// Our own errors say what went wrong in `l5d-proxy-error`.
@@ -61,7 +63,10 @@ final class HTTPExchange: HTTPStreamHandler {
     /// Request bytes and trailers that came before there was a callee.
     private var held = ByteBuffer()
     private var heldTrailers: Headers?
-    private var isRequestEnded: Bool
+    /// The whole request is here.
+    private(set) var isRequestEnded: Bool
+    /// What is held was acknowledged when it was given to an earlier callee.
+    private var isReplay = false
     private var isResponseEnded = false
     private var isAnswered = false
     private var unacknowledgedUp = 0
@@ -92,18 +97,22 @@ final class HTTPExchange: HTTPStreamHandler {
         do throws(Refusal) {
             let stream = try client.send(head, endStream: endsNow, singleUse: singleUse, handler: self)
             callee = stream
-            if endsNow { return }
+            if endsNow {
+                attempts?.sent(self)
+                return
+            }
             if !held.isEmpty {
                 let count = held.count
                 let endStream = isRequestEnded && heldTrailers == nil
                 held.withBytes { stream.send($0, endStream: endStream) }
                 held.release()
-                acknowledgeUp(count, stream)
+                if !isReplay { acknowledgeUp(count, stream) }
             }
             if let heldTrailers {
                 self.heldTrailers = nil
                 stream.send(trailers: heldTrailers)
             }
+            attempts?.sent(self)
         } catch {
             owner.failed(self, .reset(PeerError(.stream, code: HTTP2ErrorCode.refusedStream, rule: error.reason)))
         }
@@ -112,11 +121,19 @@ final class HTTPExchange: HTTPStreamHandler {
     /// Answers the caller with an error of our own, or, when its response is already under way, breaks it off.
     func fail(_ error: ProxyError) {
         guard let caller else { return }
+        if let attempts, attempts.takes(error, of: self) { return }
         self.error = error
         if isAnswered {
             callee?.reset(code: HTTP2ErrorCode.cancel)
             callee = nil
-            caller.reset(code: HTTP2ErrorCode.internalError)
+            if isGRPC, isRequestEnded {
+                var trailers = Headers()
+                for field in GRPCStatus(error.grpcCode, error.message).fields { trailers.add(field.name, field.value) }
+                grpcStatus = error.grpcCode
+                caller.send(trailers: trailers)
+            } else {
+                caller.reset(code: HTTP2ErrorCode.internalError)
+            }
             finish()
             return
         }
@@ -148,6 +165,23 @@ final class HTTPExchange: HTTPStreamHandler {
         finish()
     }
 
+    /// Takes the request back from its callee and keeps it, whole, for the next.
+    func takeBack(_ body: RawSpan, trailers: Headers?) {
+        callee?.reset(code: HTTP2ErrorCode.cancel)
+        callee = nil
+        endpoint = nil
+        sent = nil
+        status = nil
+        grpcStatus = nil
+        originalVersion = nil
+        caller?.acknowledge(unacknowledgedUp + (isReplay ? 0 : held.count))
+        unacknowledgedUp = 0
+        isReplay = true
+        held.removeAll()
+        held.append(body)
+        heldTrailers = trailers
+    }
+
     // MARK: What the streams tell
 
     func response(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
@@ -156,9 +190,14 @@ final class HTTPExchange: HTTPStreamHandler {
             caller.respond(head, endStream: false)
             return
         }
-        var head = head
         status = head.status
         if let code = head.headers.first("grpc-status") { grpcStatus = UInt32(code).flatMap { GRPCStatus.Code(rawValue: $0) } ?? .unknown }
+        if let attempts, attempts.takes(head, endStream: endStream, of: self) { return }
+        deliver(head, endStream: endStream, to: caller)
+    }
+
+    private func deliver(_ head: ResponseHead, endStream: Bool, to caller: HTTPStream) {
+        var head = head
         owner.rewrite(&head, of: self)
         isAnswered = true
         isResponseEnded = endStream
@@ -169,6 +208,7 @@ final class HTTPExchange: HTTPStreamHandler {
     func data(_ stream: HTTPStream, _ bytes: RawSpan, endStream: Bool) {
         if stream === caller {
             if endStream { isRequestEnded = true }
+            attempts?.requestData(self, bytes, endStream: endStream)
             guard let callee else {
                 held.append(bytes)
                 return
@@ -177,6 +217,7 @@ final class HTTPExchange: HTTPStreamHandler {
             acknowledgeUp(bytes.byteCount, callee)
             finishIfOver()
         } else if let caller {
+            if let attempts, let head = attempts.released(self) { deliver(head, endStream: false, to: caller) }
             tellLatency()
             if endStream { isResponseEnded = true }
             caller.send(bytes, endStream: endStream)
@@ -192,11 +233,16 @@ final class HTTPExchange: HTTPStreamHandler {
     func trailers(_ stream: HTTPStream, _ trailers: Headers) {
         if stream === caller {
             isRequestEnded = true
+            attempts?.requestTrailers(self, trailers)
             if let callee { callee.send(trailers: trailers) } else { heldTrailers = trailers }
             finishIfOver()
         } else if let caller {
-            isResponseEnded = true
             if let code = trailers.first("grpc-status") { grpcStatus = UInt32(code).flatMap { GRPCStatus.Code(rawValue: $0) } ?? .unknown }
+            if let attempts {
+                if let grpcStatus, attempts.takes(trailers: grpcStatus, of: self) { return }
+                if let head = attempts.released(self) { deliver(head, endStream: false, to: caller) }
+            }
+            isResponseEnded = true
             caller.send(trailers: trailers)
             endResponse()
         }
@@ -272,10 +318,12 @@ final class HTTPExchange: HTTPStreamHandler {
     private func finish() {
         if isFinished { return }
         isFinished = true
+        attempts?.cancel()
         caller = nil
         callee = nil
         held.release()
         owner.ended(self)
+        attempts = nil
         endpoint = nil
         counters = nil
     }

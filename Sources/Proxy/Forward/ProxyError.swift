@@ -10,7 +10,7 @@ enum ProxyError: Error, Hashable, Sendable {
     case routeNotFound
     case failfast(String)
     case loadShed
-    case requestTimeout
+    case timeout(Timeout)
     case connectTimeout(String)
     /// The upstream cannot be reached, went away, or does not speak HTTP; the text says which.
     case upstream(String)
@@ -20,6 +20,22 @@ enum ProxyError: Error, Hashable, Sendable {
     case invalidPolicy(String)
     case injected(status: UInt16, String)
     case injectedGRPC(code: UInt32, String)
+    /// Inbound: more than the policy allows; the text names the scope and the rate.
+    case rateLimited(String)
+
+    /// Which time is over. Source: linkerd2-proxy linkerd/http/stream-timeouts.
+    enum Timeout: Sendable {
+        /// The whole exchange.
+        case request
+        /// From the end of the request to the end of its response.
+        case response
+        /// No frame either way.
+        case idle
+        /// From the end of the request to the head of its response, of one attempt.
+        case head
+        /// A profile's: to the head of the response, all attempts among it.
+        case profile
+    }
 
     init(_ failure: HTTPStreamFailure) {
         if case .connectFailed(let reason) = failure, reason.reason == .timedOut {
@@ -32,8 +48,9 @@ enum ProxyError: Error, Hashable, Sendable {
     var status: UInt16 {
         switch self {
         case .routeNotFound: 404
-        case .failfast, .requestTimeout, .connectTimeout: 504
+        case .failfast, .timeout, .connectTimeout: 504
         case .loadShed: 503
+        case .rateLimited: 429
         case .upstream, .identityRequired, .backendFailed: 502
         case .unauthorized: 403
         case .invalidPolicy: 500
@@ -45,7 +62,8 @@ enum ProxyError: Error, Hashable, Sendable {
     var grpcCode: GRPCStatus.Code {
         switch self {
         case .routeNotFound: .notFound
-        case .failfast, .requestTimeout, .connectTimeout: .deadlineExceeded
+        case .failfast, .timeout, .connectTimeout: .deadlineExceeded
+        case .rateLimited: .resourceExhausted
         case .loadShed, .upstream, .identityRequired, .backendFailed: .unavailable
         case .unauthorized: .permissionDenied
         case .invalidPolicy: .internal
@@ -58,7 +76,7 @@ enum ProxyError: Error, Hashable, Sendable {
     var closesConnection: Bool {
         switch self {
         case .failfast, .loadShed, .connectTimeout, .upstream, .identityRequired, .backendFailed, .invalidPolicy: true
-        case .routeNotFound, .requestTimeout, .unauthorized, .injected, .injectedGRPC: false
+        case .routeNotFound, .timeout, .rateLimited, .unauthorized, .injected, .injectedGRPC: false
         }
     }
 
@@ -69,7 +87,7 @@ enum ProxyError: Error, Hashable, Sendable {
         case .loadShed: "loadshed"
         case .connectTimeout, .upstream: "i/o"
         case .identityRequired: "identity required"
-        case .requestTimeout: "response timeout"
+        case .timeout: "response timeout"
         default: "unexpected"
         }
     }
@@ -80,10 +98,13 @@ enum ProxyError: Error, Hashable, Sendable {
         case .routeNotFound: "no route found for request"
         case .failfast(let name): "\(name): service in fail-fast"
         case .loadShed: "service unavailable"
-        case .requestTimeout: "request timed out"
+        case .timeout(.request): "request timed out"
+        case .timeout(.response): "response stream timed out"
+        case .timeout(.idle): "stream idle for too long"
+        case .timeout(.head), .timeout(.profile): "timed out waiting for response headers"
         case .identityRequired(let text): "identity required: \(text)"
         case .unauthorized(let text): text
-        case .connectTimeout(let text), .upstream(let text), .backendFailed(let text), .invalidPolicy(let text), .injected(_, let text), .injectedGRPC(_, let text): text
+        case .connectTimeout(let text), .upstream(let text), .backendFailed(let text), .invalidPolicy(let text), .rateLimited(let text), .injected(_, let text), .injectedGRPC(_, let text): text
         }
     }
 

@@ -70,6 +70,14 @@ final class InboundHTTP: HTTPExchangeOwner {
             host.log(.info, "weft::inbound", "request denied: server \(port.policy.server.name), client \(link.client.address), identity \(link.client.identity ?? "none")")
             return exchange.fail(.unauthorized("client \(link.client.address) is not authorized"))
         }
+        if let limiter = port.limiter, let rejection = limiter.check(link.client.identity, now: host.now) {
+            let name = limiter.limit.name
+            registry.counter(
+                "inbound_http_local_ratelimit_total", help: "The total number of inbound HTTP requests that were rate-limited",
+                port.serverLabels + [("ratelimit_group", name.group), ("ratelimit_kind", name.kind), ("ratelimit_name", name.name), ("ratelimit_scope", rejection.scope)]
+            ).increment()
+            return exchange.fail(.rateLimited(rejection.message))
+        }
         if authorization.isAudit { host.log(.info, "weft::inbound", "request would be denied: server \(port.policy.server.name), client \(link.client.address), identity \(link.client.identity ?? "none")") }
         for filter in filters {
             switch filter {

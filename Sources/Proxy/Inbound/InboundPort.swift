@@ -18,6 +18,8 @@ final class InboundPort {
     private var rules: [[[HTTPFilter]]] = []
     /// One for each address and version of the application; few.
     private var clients: [(address: SocketAddress, client: HTTPClient)] = []
+    /// nil: as many requests as come. Kept while its terms stay.
+    private(set) var limiter: RateLimiter?
     /// Opaque connections that a change of policy may end.
     private var relays: [InboundLink] = []
     /// Changes with every change of the policy, so that what was decided under an older one is decided again.
@@ -76,6 +78,7 @@ final class InboundPort {
     private func changed(_ new: InboundPolicy) {
         generation += 1
         policy = new
+        if limiter?.limit != new.rateLimit { limiter = new.rateLimit.map { RateLimiter($0, now: batch.host.now) } }
         table = RouteTable(new.routes.map { ($0.hosts, $0.rules.map(\.matches)) })
         rules = new.routes.map { $0.rules.map(\.filters) }
         for link in relays where !link.isStillAllowed() { link.terminate() }

@@ -30,6 +30,14 @@ final class HTTPBackend {
         }
     }
 
+    /// A request would get an endpoint at once.
+    var hasReadyEndpoint: Bool {
+        switch kind {
+        case .balance(let balancer, _, _, _): balancer.isReady
+        case .forward: true
+        }
+    }
+
     /// Tells `assigner` an endpoint, now or when one is ready; or fails the exchange.
     func dispatch(_ exchange: HTTPExchange, to assigner: any HTTPAssigner) {
         switch kind {
@@ -43,6 +51,7 @@ final class HTTPBackends {
     fileprivate struct Key: Hashable {
         var name: String
         var isHTTP2: Bool
+        var accrual: FailureAccrual?
     }
 
     private let host: any Host
@@ -66,13 +75,13 @@ final class HTTPBackends {
     }
 
     /// Endpoints of an authority. Every call is matched by one `release`. `parent` and `name` are for labels: those of the first user.
-    func balance(_ authority: String, version: HTTPVersion, parent: ResourceName, name: ResourceName) -> HTTPBackend {
-        let key = Key(name: authority, isHTTP2: version == .http2)
+    func balance(_ authority: String, version: HTTPVersion, parent: ResourceName, name: ResourceName, accrual: FailureAccrual?) -> HTTPBackend {
+        let key = Key(name: authority, isHTTP2: version == .http2, accrual: accrual)
         if let found = use(key) { return found }
         let balancer = HTTPBalancer(
             name: authority, host: host, queueRequestsMax: configuration.outbound.queueRequestsMax, failfastTimeout: configuration.outbound.failfastTimeout,
             series: BalancerSeries(registry, kind: "http", parent: parent, backend: name)
-        ) { [unowned self] endpoint, observer in make(endpoint, version, authority: authority, observer: observer) }
+        ) { [unowned self] endpoint, observer in make(endpoint, version, authority: authority, accrual: accrual, observer: observer) }
         let watch = discovery.endpoints(authority)
         let subscription = watch.subscribe { set in
             switch set {
@@ -86,7 +95,7 @@ final class HTTPBackends {
     /// One endpoint. Every call is matched by one `release`.
     func forward(_ endpoint: Endpoint, version: HTTPVersion) -> HTTPBackend {
         let key = Key(name: "forward \(endpoint)", isHTTP2: version == .http2)
-        return use(key) ?? add(HTTPBackend(kind: .forward(make(endpoint, version, authority: nil, observer: nil)), key: key))
+        return use(key) ?? add(HTTPBackend(kind: .forward(make(endpoint, version, authority: nil, accrual: nil, observer: nil)), key: key))
     }
 
     func release(_ backend: HTTPBackend) {
@@ -116,15 +125,16 @@ final class HTTPBackends {
         return backend
     }
 
-    private func make(_ endpoint: Endpoint, _ application: HTTPVersion, authority: String?, observer: (any HTTPEndpointObserver)?) -> HTTPEndpoint {
+    private func make(_ endpoint: Endpoint, _ application: HTTPVersion, authority: String?, accrual: FailureAccrual?, observer: (any HTTPEndpointObserver)?) -> HTTPEndpoint {
         let version = connectors.version(endpoint, application: application)
         let labels = connectors.labels(endpoint, authority: authority)
         let settings = connectors.http2Settings(endpoint)
         let client = { [connectors, batch] (version: HTTPVersion) in
             HTTPClient(version: version, connector: connectors.http(endpoint, version: version, labels: labels), batch: batch, settings: settings)
         }
+        let breaker = accrual.map { Breaker($0, host: host, random: host.random("breaker/\(authority ?? "")/\(endpoint.address)")) }
         return HTTPEndpoint(
             endpoint: endpoint, series: RequestSeries(registry, labels), client: client(version), upgradeClient: { client(.http11) }, host: host,
-            random: host.random("endpoint/\(endpoint.address)"), observer: observer)
+            random: host.random("endpoint/\(endpoint.address)"), breaker: breaker, observer: observer)
     }
 }

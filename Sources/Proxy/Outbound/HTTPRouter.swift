@@ -1,5 +1,5 @@
 // From a request to a backend, for one original destination and one version of HTTP: the profile's routes if it has any, else the
-// policy's. Retries and per-route timeouts are absent here; they wrap the exchange.
+// policy's. Retries and per-route timeouts are only named here; `Attempts` makes them.
 // Source: linkerd2-proxy outbound http/logical, shared facts on the data plane 2.7 to 2.9.
 
 import Base
@@ -22,8 +22,18 @@ final class HTTPRouter {
         fileprivate let targets: [Target]
         fileprivate let isRandom: Bool
         fileprivate let weightSum: UInt64
+        let timeouts: Timeouts
+        let retry: Retry?
+        let allowsRequestHeaders: Bool
+        /// Requests of this rule may need more than forwarding.
+        let hasPlan: Bool
 
-        fileprivate init(route: ResourceName, filters: [HTTPFilter], series: RouteSeries?, targets: [Target], isRandom: Bool) {
+        fileprivate init(_ rule: HTTPRoute.Rule?, route: ResourceName, series: RouteSeries?, targets: [Target], isRandom: Bool) {
+            timeouts = rule?.timeouts ?? Timeouts()
+            retry = rule?.retry
+            allowsRequestHeaders = rule?.allowsRequestHeaders ?? false
+            hasPlan = timeouts != Timeouts() || retry != nil || allowsRequestHeaders
+            let filters = rule?.filters ?? []
             self.route = route
             self.series = series
             self.filters = filters
@@ -64,11 +74,16 @@ final class HTTPRouter {
     /// The routes of the profile, if it has any say.
     private(set) var profile: ProfileRoutes?
     private let registry: MetricsRegistry
+    /// What retries of the profile's routes are paid from.
+    let budget: RetryBudget
     /// What is said of the routes' parent.
     private var parent = ResourceName()
+    /// When the endpoints of this policy's balancers are left alone. Profiles have none.
+    private var accrual: FailureAccrual?
 
-    init(backends: HTTPBackends, registry: MetricsRegistry, version: HTTPVersion, random: Random) {
+    init(backends: HTTPBackends, registry: MetricsRegistry, version: HTTPVersion, random: Random, budget: RetryBudget) {
         self.backends = backends
+        self.budget = budget
         self.registry = registry
         self.version = version
         self.random = random
@@ -81,15 +96,16 @@ final class HTTPRouter {
         invalid = nil
         canonical = nil
         profile = nil
+        accrual = nil
         parent = target.policy.parent
         if let profile = target.profile, let name = profile.fullyQualifiedName, !profile.routes.isEmpty || !profile.overrides.isEmpty {
             canonical = "\(name):\(port)"
             update(profile, name: "\(name):\(port)")
         } else {
             switch target.policy.kind {
-            case .detect(let http1, let http2, _): update(version == .http2 ? http2.routes : http1.routes)
-            case .http1(let routing), .http2(let routing): update(routing.routes)
-            case .grpc(let routing): update(routing.routes, isGRPC: true)
+            case .detect(let http1, let http2, _): update(version == .http2 ? http2 : http1)
+            case .http1(let routing), .http2(let routing): update(routing)
+            case .grpc(let routing): update(routing, isGRPC: true)
             case .opaque, .tls: invalid = "the policy of this destination has no HTTP routes"
             case .invalid(let reason): invalid = reason
             }
@@ -115,11 +131,16 @@ final class HTTPRouter {
         return .backend(backend, rule, target)
     }
 
-    private func update(_ routes: [HTTPRoute], isGRPC: Bool = false) {
+    /// Some backend of the rule could take a request at once.
+    func canTake(_ rule: PreparedRule) -> Bool { rule.targets.contains { $0.weight > 0 && ($0.backend?.hasReadyEndpoint ?? false) } }
+
+    private func update(_ routing: HTTPRouting, isGRPC: Bool = false) {
+        accrual = routing.failureAccrual
+        let routes = routing.routes
         table = RouteTable(routes.map { ($0.hosts, $0.rules.map(\.matches)) })
         rules = routes.map { route in
             let series = RouteSeries(registry, parent: parent, route: route.name, isGRPC: isGRPC)
-            return route.rules.map { prepare($0.backends, filters: $0.filters, route: route.name, series: series) }
+            return route.rules.map { prepare($0.backends, rule: $0, route: route.name, series: series) }
         }
     }
 
@@ -131,16 +152,16 @@ final class HTTPRouter {
             ? .firstAvailable([Backend(kind: .balance(name))])
             : .randomAvailable(overrides.map { (Backend(kind: .balance($0.authority)), $0.weight) })
         table = RouteTable([([], [[]])])
-        rules = [[prepare(distribution, filters: [], route: ResourceName(name: name), series: nil)]]
+        rules = [[prepare(distribution, rule: nil, route: ResourceName(name: name), series: nil)]]
         self.profile = ProfileRoutes(profile, name: name, direction: "outbound", registry: registry)
     }
 
-    private func prepare(_ distribution: Distribution, filters: [HTTPFilter], route: ResourceName, series: RouteSeries?) -> PreparedRule {
+    private func prepare(_ distribution: Distribution, rule: HTTPRoute.Rule?, route: ResourceName, series: RouteSeries?) -> PreparedRule {
         switch distribution {
-        case .empty: PreparedRule(route: route, filters: filters, series: series, targets: [], isRandom: false)
-        case .firstAvailable(let list): PreparedRule(route: route, filters: filters, series: series, targets: list.map { prepare($0, weight: 1, series) }, isRandom: false)
+        case .empty: PreparedRule(rule, route: route, series: series, targets: [], isRandom: false)
+        case .firstAvailable(let list): PreparedRule(rule, route: route, series: series, targets: list.map { prepare($0, weight: 1, series) }, isRandom: false)
         case .randomAvailable(let list):
-            PreparedRule(route: route, filters: filters, series: series, targets: list.map { prepare($0.backend, weight: $0.weight, series) }, isRandom: list.count > 1)
+            PreparedRule(rule, route: route, series: series, targets: list.map { prepare($0.backend, weight: $0.weight, series) }, isRandom: list.count > 1)
         }
     }
 
@@ -148,7 +169,7 @@ final class HTTPRouter {
         var found: HTTPBackend?
         var failure: String?
         switch backend.kind {
-        case .balance(let authority): found = backends.balance(authority, version: version, parent: parent, name: backend.name)
+        case .balance(let authority): found = backends.balance(authority, version: version, parent: parent, name: backend.name, accrual: accrual)
         case .forward(let endpoint): found = backends.forward(endpoint, version: version)
         case .fail(let reason): failure = reason
         }

@@ -8,17 +8,19 @@ import HTTP
 import Platform
 import Transport
 
-final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
+final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
     private let host: any Host
     private let informs: Bool
     private let registry: MetricsRegistry
     private var inFlight = 0
+    private var random: Random
     /// Look-up only.
     private var errors: [String: Metric] = [:]
 
     init(host: any Host, informs: Bool, registry: MetricsRegistry) {
         self.host = host
         self.informs = informs
+        random = host.random("retries")
         self.registry = registry
     }
 
@@ -45,9 +47,54 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
             for case .responseHeaders(let change) in rule.filters { exchange.responseChanges.append(change) }
             exchange.rule = rule
             exchange.target = target
+            if rule.hasPlan || exchange.profileRoute?.hasPlan ?? false, let plan = RetryPlan(rule, exchange.profileRoute, router.budget, head.headers) {
+                exchange.attempts = Attempts(plan: plan, router: router, exchange: exchange, host: host, owner: self)
+            }
             backend.dispatch(exchange, to: self)
         }
     }
+
+    // MARK: Attempts
+
+    func canSendAgain(_ exchange: HTTPExchange) -> Bool {
+        guard let router = exchange.attempts?.router, let rule = exchange.rule else { return false }
+        return router.canTake(rule)
+    }
+
+    func wait(_ retry: Retry, _ number: UInt32) -> Interval {
+        JitteredBackoff(min: retry.backoffMin, max: retry.backoffMax, jitterPercent: retry.jitterPercent).wait(number, &random)
+    }
+
+    /// By the routes of now: they may have changed meanwhile, and each attempt draws anew.
+    func sendAgain(_ exchange: HTTPExchange) {
+        guard !exchange.isOver, let router = exchange.attempts?.router else { return }
+        exchange.responseChanges = []
+        switch router.decide(exchange.head) {
+        case .answer(let error): exchange.fail(error)
+        case .redirect(let status, let location): exchange.answer(ResponseHead(status: status, headers: ["location": location, "content-length": "0"]))
+        case .backend(let backend, let rule, let target):
+            target.series?.countRequest()
+            for case .responseHeaders(let change) in rule.filters { exchange.responseChanges.append(change) }
+            exchange.rule = rule
+            exchange.target = target
+            backend.dispatch(exchange, to: self)
+        }
+    }
+
+    func attemptEnded(_ exchange: HTTPExchange, error: ProxyError?) {
+        // What could not be reached is a 502 or a 504 by the time that a route sees it.
+        let status = exchange.status ?? (error?.routeLabel == nil ? error?.status : nil) ?? 0
+        if let endpoint = exchange.endpoint {
+            releaseLoad(exchange, endpoint)
+            if let sent = exchange.sent { endpoint.series.observe(host.now - sent, status: status) }
+            endpoint.series.countResponse(status: status, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: error?.streamLabel ?? "")
+            endpoint.breaker?.record(exchange, error: error?.breakerLabel ?? "")
+        }
+        countAttempt(exchange, status, error?.routeLabel ?? "")
+        exchange.target = nil
+    }
+
+    // MARK: What the exchange tells
 
     /// Sends the request to the endpoint that the backend chose.
     func assign(_ exchange: HTTPExchange, to endpoint: HTTPEndpoint) {
@@ -65,6 +112,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
             head.authority = HTTPText(override)
             head.headers.removeAll("l5d-dst-canonical")
         }
+        if exchange.attempts?.plan.stripsHeaders ?? false { for name in RetryPlan.headers { head.headers.removeAll(name) } }
         // Nobody but a proxy says this.
         head.headers.removeAll("l5d-orig-proto")
         let client = endpoint.client(for: exchange)
@@ -77,6 +125,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
         exchange.isLoadHeld = true
         endpoint.load.inFlight += 1
         endpoint.series.countRequest()
+        endpoint.breaker?.took(exchange)
         exchange.profileRoute?.actual.countRequest()
         exchange.send(head, through: client, singleUse: singleUse && client.version != .http2)
     }
@@ -104,6 +153,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
 
     func failed(_ exchange: HTTPExchange, _ failure: HTTPStreamFailure) {
         if case .reset(let error) = failure, exchange.head.version == .http2, exchange.originalVersion == nil {
+            if error.code == HTTP2ErrorCode.refusedStream, let attempts = exchange.attempts, attempts.takesRefusal(of: exchange) { return }
             // HTTP/2 to HTTP/2: the application sees the reset that its peer sent.
             exchange.pass(error)
             return
@@ -117,10 +167,11 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
         countRoute(exchange)
         guard let endpoint = exchange.endpoint else { return }
         releaseLoad(exchange, endpoint)
+        endpoint.breaker?.record(exchange, error: exchange.error?.breakerLabel ?? "")
         if exchange.isCancelled {
             endpoint.series.countResponse(status: exchange.status ?? 0, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: "h2(CANCEL)")
         } else {
-            endpoint.series.countResponse(status: exchange.status ?? 0, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus)
+            endpoint.series.countResponse(status: exchange.status ?? 0, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: exchange.error?.streamLabel ?? "")
         }
     }
 
@@ -132,20 +183,27 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner {
             route.statuses.observe(took)
             route.statuses.count(status: exchange.status ?? 0, grpcStatus: exchange.grpcStatus, error: label)
         }
-        if let backend = exchange.target?.series {
-            backend.statuses.observe(exchange.sent.map { host.now - $0 } ?? took)
-            backend.statuses.count(status: exchange.status ?? 0, grpcStatus: exchange.grpcStatus, error: label)
-        }
+        countAttempt(exchange, exchange.status ?? 0, label)
         if let route = exchange.profileRoute {
             let status = exchange.status ?? 0
-            let error = exchange.isCancelled ? "h2(CANCEL)" : ""
-            let judged = route.isFailure(status: status)
-            route.series.countResponse(status: status, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: error, isFailure: judged)
-            if exchange.sent != nil { route.actual.countResponse(status: status, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: error, isFailure: judged) }
+            let error = exchange.isCancelled ? "h2(CANCEL)" : exchange.error?.streamLabel ?? ""
+            route.series.countResponse(status: status, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: error, isFailure: error.isEmpty ? route.isFailure(status: status) : true)
         }
         exchange.rule = nil
         exchange.target = nil
         exchange.profileRoute = nil
+    }
+
+    /// What the backend and the profile's route count of each attempt.
+    private func countAttempt(_ exchange: HTTPExchange, _ status: UInt16, _ label: String) {
+        if let backend = exchange.target?.series {
+            backend.statuses.observe(host.now - (exchange.sent ?? exchange.started))
+            backend.statuses.count(status: status, grpcStatus: exchange.grpcStatus, error: label)
+        }
+        if let route = exchange.profileRoute, exchange.sent != nil {
+            let error = exchange.isCancelled ? "h2(CANCEL)" : exchange.error?.streamLabel ?? ""
+            route.actual.countResponse(status: status, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: error, isFailure: error.isEmpty ? route.isFailure(status: status) : true)
+        }
     }
 
     private func releaseLoad(_ exchange: HTTPExchange, _ endpoint: HTTPEndpoint) {

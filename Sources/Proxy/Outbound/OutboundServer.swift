@@ -4,6 +4,7 @@
 import Base
 import HTTP
 import Platform
+import TLS
 import Transport
 
 public final class OutboundServer: AcceptHandler {
@@ -125,7 +126,8 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
             guard let connection else { return }
             if target.profile?.isOpaque ?? false { return relay(connection, []) }
             switch target.policy.kind {
-            case .opaque, .tls: relay(connection, [])
+            case .opaque: relay(connection, [])
+            case .tls: peekName(connection)
             case .http1: serve(connection, .http11, [])
             case .http2, .grpc: serve(connection, .http2, [])
             case .detect, .invalid: detect(connection)
@@ -161,6 +163,26 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
         }
     }
 
+    /// TLS that is not ours to open: the name that it asks for says where it goes.
+    private func peekName(_ connection: any Connection) {
+        Peek(connection, host: host, timeout: server.configuration.outbound.detectTimeout, isEnough: { ClientHello.sniff($0.span.bytes) != .incomplete }) { [self] outcome in
+            switch outcome {
+            case .gone: end()
+            case .decided(let bytes):
+                if case .hello(let name?, _) = ClientHello.sniff(bytes.span.bytes) { return relay(connection, bytes, serverName: name) }
+                refuse(connection, "\(stack.address): no server name in the TLS handshake")
+            case .timedOut: refuse(connection, "\(stack.address): no TLS handshake within \(server.configuration.outbound.detectTimeout)")
+            }
+        }
+    }
+
+    private func refuse(_ connection: any Connection, _ reason: String) {
+        host.log(.info, "weft::outbound", "connection refused: \(reason)")
+        self.connection = nil
+        connection.reset()
+        end()
+    }
+
     // MARK: HTTP
 
     private func serve(_ connection: any Connection, _ version: HTTPVersion, _ buffered: [UInt8]) {
@@ -176,18 +198,14 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
 
     // MARK: Opaque
 
-    private func relay(_ connection: any Connection, _ buffered: [UInt8]) {
+    private func relay(_ connection: any Connection, _ buffered: [UInt8], serverName: String? = nil) {
         // Held without being read until there is somebody to read for; the client's leaving is heard all the same.
         connection.handler = self
         connection.isReadingPaused = true
-        stack.opaque { [self] result in
+        let answer = { [self] (result: Result<OpaqueEndpoint, Refusal>) in
             guard let connection = self.connection else { return }
             switch result {
-            case .failure(let refusal):
-                host.log(.info, "weft::outbound", "opaque connection refused: \(refusal.reason)")
-                self.connection = nil
-                connection.reset()
-                end()
+            case .failure(let refusal): refuse(connection, refusal.reason)
             case .success(let endpoint):
                 self.endpoint = endpoint
                 endpoint.load.inFlight += 1
@@ -195,6 +213,7 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
                 relay = ByteRelay(caller: connection, buffered: buffered, observer: self) { endpoint.connector.connect($0) }
             }
         }
+        if let serverName { stack.tls(serverName, answer) } else { stack.opaque(answer) }
     }
 
     func relayConnected(_ relay: ByteRelay) {

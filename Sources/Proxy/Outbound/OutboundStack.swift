@@ -16,6 +16,8 @@ final class OutboundStack {
     private var subscription: WatchID?
     private var routers: (http1: HTTPRouter?, http2: HTTPRouter?)
     private var balancers: [OpaqueBalancer] = []
+    /// Of the profile, whatever version a request has.
+    private let budget: RetryBudget
     private var users = 0
     private var idleTimer: TimerID?
     private var waiting: [(OutboundTarget) -> Void] = []
@@ -33,6 +35,7 @@ final class OutboundStack {
         self.onIdle = onIdle
         random = host.random("routes/\(address)")
         watch = discovery.target(address)
+        budget = RetryBudget(terms: watch.value?.profile?.budget ?? ServiceProfile.Budget(), now: host.now)
         subscription = watch.subscribe { [unowned self] in changed($0) }
     }
 
@@ -76,7 +79,7 @@ final class OutboundStack {
 
     func router(_ version: HTTPVersion) -> HTTPRouter {
         if let router = version == .http2 ? routers.http2 : routers.http1 { return router }
-        let router = HTTPRouter(backends: backends, registry: backends.registry, version: version, random: random.fork(version == .http2 ? "http2" : "http1"))
+        let router = HTTPRouter(backends: backends, registry: backends.registry, version: version, random: random.fork(version == .http2 ? "http2" : "http1"), budget: budget)
         if version == .http2 { routers.http2 = router } else { routers.http1 = router }
         if let target { router.update(target, port: address.port) }
         return router
@@ -102,6 +105,22 @@ final class OutboundStack {
             if let refusal = route.refusal { return then(.failure(Refusal("\(address): \(refusal)"))) }
             distribution = route.backends
         }
+        connect(distribution, then)
+    }
+
+    /// Where a TLS connection goes that asks for this server: an exact name before a suffix, a longer suffix before a shorter.
+    func tls(_ serverName: String, _ then: @escaping (Result<OpaqueEndpoint, Refusal>) -> Void) {
+        guard case .tls(let routes)? = target?.policy.kind else { return opaque(then) }
+        var best: (score: Int, route: TLSRoute)?
+        for route in routes {
+            if let score = RouteTable.score(route.serverNames, serverName), score > best?.score ?? -1 { best = (score, route) }
+        }
+        guard let route = best?.route else { return then(.failure(Refusal("\(address): no TLS route for \(serverName)"))) }
+        if let refusal = route.refusal { return then(.failure(Refusal("\(address): \(refusal)"))) }
+        connect(route.backends, then)
+    }
+
+    private func connect(_ distribution: Distribution, _ then: @escaping (Result<OpaqueEndpoint, Refusal>) -> Void) {
         guard let backend = choose(distribution) else { return then(.failure(Refusal("\(address): no backend"))) }
         if let refusal = backend.refusal { return then(.failure(Refusal("\(address): \(refusal)"))) }
         switch backend.kind {
@@ -152,6 +171,7 @@ final class OutboundStack {
     }
 
     private func changed(_ target: OutboundTarget) {
+        if let profile = target.profile { budget.update(profile.budget, now: host.now) }
         routers.http1?.update(target, port: address.port)
         routers.http2?.update(target, port: address.port)
         let actions = waiting

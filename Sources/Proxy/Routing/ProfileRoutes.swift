@@ -10,6 +10,8 @@ final class ProfileRoutes {
     final class Route {
         fileprivate let condition: Prepared
         let profile: ServiceProfile.Route
+        /// Requests of this route may need more than forwarding.
+        let hasPlan: Bool
         /// `route_…`: what the application saw.
         let series: RequestSeries
         /// `route_actual_…`: what each attempt saw.
@@ -18,6 +20,7 @@ final class ProfileRoutes {
         fileprivate init(_ profile: ServiceProfile.Route, series: RequestSeries, actual: RequestSeries) {
             condition = Prepared(profile.condition)
             self.profile = profile
+            hasPlan = profile.isRetryable || profile.timeout != nil
             self.series = series
             self.actual = actual
         }

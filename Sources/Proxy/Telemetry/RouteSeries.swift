@@ -52,6 +52,8 @@ final class RouteSeries {
     private let registry: MetricsRegistry
     private let labels: [(String, String)]
     private let isGRPC: Bool
+    /// Made when the first request is tried again, or could not be.
+    private(set) lazy var retries = RetrySeries(registry, prefix: "outbound_\(isGRPC ? "grpc" : "http")_route_retry_", labels)
 
     init(_ registry: MetricsRegistry, parent: ResourceName, route: ResourceName, isGRPC: Bool) {
         self.registry = registry
@@ -64,6 +66,21 @@ final class RouteSeries {
 
     /// The series of a backend behind this route.
     func backend(_ name: ResourceName) -> BackendSeries { BackendSeries(registry, labels: labels + name.backendLabels, isGRPC: isGRPC) }
+}
+
+/// What became of retries on one policy route.
+final class RetrySeries {
+    let requests: Metric
+    let successes: Metric
+    let limitExceeded: Metric
+    let overflow: Metric
+
+    fileprivate init(_ registry: MetricsRegistry, prefix: String, _ labels: [(String, String)]) {
+        requests = registry.counter(prefix + "requests_total", help: "Retries that were sent.", labels)
+        successes = registry.counter(prefix + "successes_total", help: "Requests that succeeded after a retry.", labels)
+        limitExceeded = registry.counter(prefix + "limit_exceeded_total", help: "Retries not sent because the limit was reached.", labels)
+        overflow = registry.counter(prefix + "overflow_total", help: "Retries not sent because no backend was ready.", labels)
+    }
 }
 
 final class BackendSeries {
@@ -125,7 +142,24 @@ extension ProxyError {
         switch self {
         case .failfast: "FAIL_FAST"
         case .loadShed: "LOAD_SHED"
-        case .requestTimeout: "REQUEST_TIMEOUT"
+        case .timeout(.request): "REQUEST_TIMEOUT"
+        case .timeout(.response): "RESPONSE_STREAM_TIMEOUT"
+        case .timeout(.idle): "IDLE_TIMEOUT"
+        case .timeout(.head), .timeout(.profile): "RESPONSE_HEADERS_TIMEOUT"
+        default: nil
+        }
+    }
+
+    /// The `error` label of request families, for what broke by itself; nil: it was answered like any other.
+    var streamLabel: String? {
+        if case .timeout = self { "timeout" } else { nil }
+    }
+
+    /// What a breaker holds against the endpoint, besides statuses.
+    var breakerLabel: String? {
+        switch self {
+        case .timeout: "timeout"
+        case .upstream, .connectTimeout: "unclassified"
         default: nil
         }
     }
