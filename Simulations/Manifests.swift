@@ -2,8 +2,8 @@
 // is the one that `make demo` runs.
 
 enum Manifest {
-    /// `count` web servers behind a service, and a client, in namespace `demo`, all meshed.
-    static func servers(_ count: Int, annotations: String = "") -> String {
+    /// `count` web servers behind a service, and a client, in namespace `demo`, all meshed. `service`: the Service's annotations.
+    static func servers(_ count: Int, annotations: String = "", service: String = "") -> String {
         var text = """
             {apiVersion: v1, kind: Namespace, metadata: {name: demo}}
             ---
@@ -11,7 +11,7 @@ enum Manifest {
             ---
             {apiVersion: v1, kind: ServiceAccount, metadata: {name: api, namespace: demo}}
             ---
-            {apiVersion: v1, kind: Service, metadata: {name: api, namespace: demo}, spec: {selector: {app: api}, ports: [{name: http, port: 80, targetPort: 80}]}}
+            {apiVersion: v1, kind: Service, metadata: {name: api, namespace: demo, annotations: {\(service)}}, spec: {selector: {app: api}, ports: [{name: http, port: 80, targetPort: 80}]}}
 
             """
         for i in 0..<count { text += "---\n" + server("api-\(i)", annotations: annotations) }

@@ -39,13 +39,15 @@ public final class HTTPApplication: HTTPRequestHandler {
     private var seen: [String: Int] = [:]
     private let process: SimProcess
     private let world: World
+    private let allowsRepeats: Bool
     private let respond: (Request) -> Answer
     private var server: HTTPServer?
 
-    /// Listens on the process's node. Stops with the process.
-    public init(_ process: SimProcess, in world: World, port: UInt16, respond: @escaping (Request) -> Answer) {
+    /// Listens on the process's node. Stops with the process. `allowsRepeats`: the story has requests tried again on purpose.
+    public init(_ process: SimProcess, in world: World, port: UInt16, allowsRepeats: Bool = false, respond: @escaping (Request) -> Answer) {
         self.process = process
         self.world = world
+        self.allowsRepeats = allowsRepeats
         self.respond = respond
         let batch = FlushBatch(host: process)
         do {
@@ -65,7 +67,7 @@ public final class HTTPApplication: HTTPRequestHandler {
 
     private func complete(_ request: Request, _ stream: HTTPStream) {
         requests.append(request)
-        if let tag = request.head.headers.first(requestTag) {
+        if !allowsRepeats, let tag = request.head.headers.first(requestTag) {
             seen[tag, default: 0] += 1
             if seen[tag] == 2 { world.violate("duplicate", node: process.node, "\(process.path) was asked twice for \(request.head.method) \(request.head.path) [\(tag)]") }
         }
@@ -141,6 +143,7 @@ public final class RawApplication: AcceptHandler, ConnectionHandler {
     private var listener: (any Listener)?
     /// All that was received, on all connections.
     public private(set) var received: [UInt8] = []
+    public private(set) var connectionCount = 0
 
     public init(_ process: SimProcess, port: UInt16, answer: [UInt8], closes: Bool) {
         self.answer = answer
@@ -158,6 +161,7 @@ public final class RawApplication: AcceptHandler, ConnectionHandler {
 
     public func accepted(_ connection: any Connection) {
         connection.handler = self
+        connectionCount += 1
         open.append(connection)
     }
 
