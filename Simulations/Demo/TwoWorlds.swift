@@ -16,7 +16,7 @@ extension Stories {
     static func demo(_ plan: DemoPlan, _ keep: @escaping @Sendable ([CallRecord]) -> Void) -> Story {
         Story(
             "demo/two-worlds", story: "The objects and calls of `weft demo`, which makes them on this machine with real processes, too.",
-            promise: "Every call is answered, the server is told who called, and the network sees TLS only.", source: "manifests/demo/demo.yaml"
+            promise: "Every call is answered, the server is told who called, and the network sees TLS only.", source: "weft demo, which applies manifests/demo/demo.yaml"
         ) { stage throws(StoryFailure) in
             let records = try DemoRehearsal.tell(plan, stage)
             keep(records)

@@ -59,7 +59,10 @@ extension Stories {
         try cluster.ready("api-0")
         let web = try cluster.ready("web").caller()
         let other = try cluster.ready("other").caller()
-        func statuses() throws(StoryFailure) -> [UInt16?] { try [stage.call(web, "api.demo").status, stage.call(other, "api.demo").status] }
+        func statuses() throws(StoryFailure) -> [UInt16?] {
+            let answers = (try stage.call(web, "api.demo"), try stage.call(other, "api.demo"))
+            return [answers.0.status, answers.1.status]
+        }
         try stage.check(try statuses() == [200, 403], "with the policy web is answered and other is not")
         try cluster.delete(.servers, "demo", "api")
         stage.world.run(for: .seconds(2))

@@ -63,6 +63,7 @@ final class Cluster {
         if let failure { throw failure }
     }
 
+    @discardableResult
     func onServer<R>(_ body: (KubeAPIServer) throws -> R) throws -> R {
         try serverProcess.run { Result { try body(server) } }.get()
     }

@@ -62,6 +62,7 @@ enum Floors {
         "weft-proxy": ["Base", "Platform", "Proxy", "Linux"],
         "weft-controller": ["Base", "Platform", "MeshAPI", "ControlPlane", "Linux"],
         "weft-init": ["Base", "Platform", "Linux"],
+        "weft-bench": ["Base", "Documents", "Platform", "TLS", "Linux", "APIServer", "Simulator", "Scenario"],
     ]
     static let ours = Set(arrows.keys)
     /// Modules that may touch the machine.
