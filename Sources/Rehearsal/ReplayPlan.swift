@@ -21,6 +21,8 @@ public struct ReplayRequest: Sendable {
 
     public var method: String { request.method }
     public var target: String { request.target }
+    /// Not inlined: Swift 6.3.1 crashes in its copy propagation where it is.
+    @inline(never)
     public var statusThen: UInt16? { response?.status }
 }
 

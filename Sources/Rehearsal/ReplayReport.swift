@@ -38,8 +38,14 @@ public struct ReplayReport: Sendable {
     /// Requests answered as in the capture, otherwise, and those for which the capture knows no answer.
     public var tally: (alike: Int, different: Int, unknown: Int) {
         var result = (alike: 0, different: 0, unknown: 0)
-        for request in plan.conversations.flatMap(\.requests) {
-            if request.statusThen == nil { result.unknown += 1 } else if request.statusThen == answer(to: request).status { result.alike += 1 } else { result.different += 1 }
+        for conversation in plan.conversations {
+            for request in conversation.requests {
+                guard let then = request.statusThen else {
+                    result.unknown += 1
+                    continue
+                }
+                if then == answer(to: request).status { result.alike += 1 } else { result.different += 1 }
+            }
         }
         return result
     }
