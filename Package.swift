@@ -23,7 +23,7 @@ let deque = Target.Dependency.product(name: "DequeModule", package: "swift-colle
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 /// Deviations from corpora that tests read by path.
-let tables = ["Capture": ["deviations.tsv"], "HTTP": ["deviations.tsv", "http2-deviations.tsv"], "Manifests": ["deviations.tsv"]]
+let tables = ["Capture": ["deviations.tsv"], "HTTP": ["deviations.tsv", "http2-deviations.tsv"], "Manifests": ["deviations.tsv"], "Proxy": ["variables.txt"]]
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(

@@ -1,6 +1,4 @@
-// Log lines in Linkerd's two formats, each written by one system call. Directives choose levels by target, as the proxy's
-// `LINKERD2_PROXY_LOG` does; a level set later on `Log.Control` replaces them. Spans do not exist here, so directives about
-// spans (`[{headers}]=off`) are passed over.
+// Log lines in Linkerd's two formats, each written by one system call. Which lines are written is the filter's business.
 
 import Base
 import CLinux
@@ -16,57 +14,7 @@ public enum LogFormat: Sendable {
     public init(_ setting: String?) { self = setting?.lowercased() == "json" ? .json : .plain }
 }
 
-/// Levels by target prefix: `warn,linkerd=info,hickory=error`.
-public struct LogDirectives: Sendable {
-    private var levels: [(target: String, level: Log.Level)] = []
-    /// Directives that could not be read, for a warning.
-    public private(set) var refused: [String] = []
-
-    /// Source: env_filter of Rust's tracing: a bare level is the default for all, a bare target means trace, the longest target wins.
-    public init(_ text: String) {
-        for part in text.split(separator: ",") {
-            let directive = part.trimmingSpaces()
-            if directive.isEmpty || directive.contains("[") { continue }
-            let sides = directive.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            if sides.count == 1 {
-                if let level = Log.Level(name: directive) { set("", level) } else { set(directive, .trace) }
-            } else if let level = Log.Level(name: String(sides[1])) {
-                set(String(sides[0]), level)
-            } else {
-                refused.append(directive)
-            }
-        }
-    }
-
-    private mutating func set(_ target: String, _ level: Log.Level) {
-        levels.removeAll { $0.target == target }
-        levels.append((target, level))
-    }
-
-    /// Nothing said about a target: errors only, as env_filter does.
-    public func level(of target: String) -> Log.Level {
-        var best: (target: String, level: Log.Level) = ("", .error)
-        for entry in levels where entry.target.utf8.count >= best.target.utf8.count && target.hasPrefix(entry.target) { best = entry }
-        return best.level
-    }
-
-    /// The most talkative level of all.
-    public var lowest: Log.Level { levels.reduce(levels.contains { $0.target.isEmpty } ? .off : .error) { min($0, $1.level) } }
-}
-
 extension Log.Level {
-    public init?(name: String) {
-        switch name.lowercased() {
-        case "trace", "5": self = .trace
-        case "debug", "4": self = .debug
-        case "info", "3": self = .info
-        case "warn", "warning", "2": self = .warn
-        case "error", "1": self = .error
-        case "off", "0": self = .off
-        default: return nil
-        }
-    }
-
     var word: StaticString {
         switch self {
         case .trace: "TRACE"
@@ -80,16 +28,10 @@ extension Log.Level {
 
 extension Log {
     /// Lines to a descriptor (1: stdout, as Linkerd's proxy; 2: stderr). `thread` is the loop's number, from 1.
-    public static func linux(_ directives: LogDirectives, format: LogFormat, descriptor: Int32 = 1, thread: Int = 1) -> Log {
-        let lowest = directives.lowest
-        let control = Control(level: lowest)
+    public static func linux(_ filter: LogFilter, format: LogFormat, descriptor: Int32 = 1, thread: Int = 1) -> Log {
         let writer = LinuxLogWriter(format: format, descriptor: descriptor, thread: thread)
-        let log = Log(control: control) { level, target, message in
-            // A level set at run time is another than ours and holds for every target.
-            if control.level == lowest, level < directives.level(of: target) { return }
-            writer.write(level, target, message)
-        }
-        for directive in directives.refused { log(.warn, "weft_linux", "log directive ignored: \(directive)") }
+        let log = Log(control: Control(filter)) { level, target, message in writer.write(level, target, message) }
+        for directive in filter.refused { log(.warn, "weft_linux", "log directive ignored: \(directive)") }
         return log
     }
 }

@@ -3,17 +3,41 @@
 
 import Base
 
-/// Writes lines at or above a level to one sink.
+/// Writes lines that a filter lets through to one sink.
 public struct Log {
     public enum Level: UInt8, Comparable, CaseIterable, Sendable {
         case trace, debug, info, warn, error, off
         public static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
     }
 
-    /// Shared by all copies, so that a change of level at run time reaches everybody.
+    /// Shared by all copies, so that a change at run time reaches everybody.
     public final class Control {
-        public var level: Level
-        public init(level: Level) { self.level = level }
+        public var filter: LogFilter {
+            didSet { settle() }
+        }
+        /// What is below is not even made.
+        fileprivate private(set) var lowest = Level.off
+        private var isUniform = true
+
+        public init(_ filter: LogFilter) {
+            self.filter = filter
+            settle()
+        }
+
+        public convenience init(level: Level) { self.init(LogFilter(level)) }
+
+        /// The most talkative level; setting it makes it that of every target.
+        public var level: Level {
+            get { lowest }
+            set { filter = LogFilter(newValue) }
+        }
+
+        fileprivate func allows(_ level: Level, _ target: StaticString) -> Bool { isUniform || level >= filter.level(of: target.description) }
+
+        private func settle() {
+            lowest = filter.lowest
+            isUniform = filter.isUniform
+        }
     }
 
     public let control: Control
@@ -27,6 +51,6 @@ public struct Log {
 
     @inline(__always)
     public func callAsFunction(_ level: Level, _ target: StaticString, _ message: @autoclosure () -> String) {
-        if level >= control.level { sink(level, target.description, message()) }
+        if level >= control.lowest, control.allows(level, target) { sink(level, target.description, message()) }
     }
 }

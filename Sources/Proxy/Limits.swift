@@ -12,9 +12,6 @@ public enum ProxyLimits {
     static let detectBytesMax = 8192
     /// Shortest input that may be HTTP: `GET / HTTP/1.1`. Source: linkerd2-proxy linkerd/http/detect.
     static let httpBytesMin = 14
-    /// Requests in flight in one server (inbound or outbound). Unit: requests. When full: 503 at once.
-    /// Source: linkerd2-proxy in-flight limit per server stack, 100,000.
-    static let requestsInFlightMax = 100_000
     /// Connections that one side holds. Unit: connections. When full: new ones are closed at once and counted.
     /// Source: ours; 100,000 connections at 1 KiB and a TLS session each stay below 2 GiB.
     static let connectionsMax = 100_000
@@ -43,6 +40,8 @@ public enum ProxyLimits {
     /// Connections that wait for the first certificate, of one listener. Unit: connections. When full: new ones are reset.
     /// Source: net.core.somaxconn of Linux, 4096: where they would wait with Linkerd's proxy.
     static let gateConnectionsMax = 4_096
+    /// Loops of one proxy. Unit: loops. When more are asked for: refused at start. Source: ours; no pod pays for more cores.
+    static let loopsMax = 256
     /// Connections to the admin server. Unit: connections. When full: new ones are reset. Source: ours; probes and scrapers are few.
     static let adminConnectionsMax = 256
     /// Body of an admin request. Unit: bytes. When full: 413. Source: a log filter is a line.

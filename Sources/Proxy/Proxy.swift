@@ -71,6 +71,9 @@ public final class Proxy {
             host.log(.error, Self.target, "Initialization failed: \(error)")
             return end(1)
         }
+        if let format = host.settings[Configuration.prefix + "ACCESS_LOG"], !format.isEmpty, configuration.accessLog == nil {
+            host.log(.error, Self.target, "Access log format \"\(format.prefix(40))\" is none of apache and json: there is no access log")
+        }
         announce(configuration)
         host.onShutdown { [self] in shutdown() }
         do throws(Refusal) { try parts.identity.start() } catch {
@@ -149,7 +152,7 @@ public final class Proxy {
         let outbound = OutboundServer(batch: batch, configuration: configuration, identity: identity, discovery: discovery, registry: metrics)
         let port = InboundPort(port: configuration.adminListen.port, batch: batch, configuration: configuration, policies: policies, registry: metrics)
         let pages = AdminPages(
-            settings: host.settings, control: host.log.control, logFilter: configuration.logFilter, isShutdownEnabled: configuration.isShutdownEndpointEnabled,
+            settings: host.settings, control: host.log.control, isShutdownEnabled: configuration.isShutdownEndpointEnabled,
             sources: AdminPages.Sources(
                 isReady: { [self] in state == .serving || state == .draining },
                 metrics: { [self] in
@@ -184,7 +187,7 @@ public final class Proxy {
         for address in configuration.outboundListen { line("Outbound interface on \(address)") }
         line("Tap DISABLED")
         line("SNI is \(configuration.identity.localName)")
-        line("Local identity is \(configuration.identity.localName)")
+        line("Local identity is \(configuration.identity.localID)")
         func service(_ service: Configuration.Service) -> String { "\(service.authority)" + (service.identity.map { " (\($0))" } ?? "") }
         line("Destinations resolved via \(service(configuration.destination))")
         line("Policies resolved via \(service(configuration.policy))")

@@ -76,8 +76,8 @@ public final class HTTPConnection: ConnectionHandler {
         isServer = true
         state = .open
         isHTTP2 = version == .http2
-        http1 = isHTTP2 ? nil : HTTP1Connection(role: .server)
-        http2 = isHTTP2 ? HTTP2Connection(role: .server, settings: settings, now: batch.host.now) : nil
+        http1 = isHTTP2 ? nil : HTTP1Connection(role: .server, limits: limits.http)
+        http2 = isHTTP2 ? HTTP2Connection(role: .server, settings: settings, limits: limits.http, now: batch.host.now) : nil
         connection.handler = self
         if isHTTP2 { markDirty() }
     }
@@ -91,8 +91,8 @@ public final class HTTPConnection: ConnectionHandler {
         isServer = false
         state = .connecting
         isHTTP2 = version == .http2
-        http1 = isHTTP2 ? nil : HTTP1Connection(role: .client)
-        http2 = isHTTP2 ? HTTP2Connection(role: .client, settings: settings, now: batch.host.now) : nil
+        http1 = isHTTP2 ? nil : HTTP1Connection(role: .client, limits: limits.http)
+        http2 = isHTTP2 ? HTTP2Connection(role: .client, settings: settings, limits: limits.http, now: batch.host.now) : nil
         connection = connect(self)
     }
 

@@ -1,6 +1,7 @@
 // Every bound of this module: what it bounds, in which unit, what happens when it is full, and where the number comes from.
 
 import Base
+import HTTP
 
 public struct TransportLimits: Sendable {
     /// Bytes a peer has not taken yet before a stream counts as blocked. Unit: bytes. When full: the producer is told to wait
@@ -26,6 +27,8 @@ public struct TransportLimits: Sendable {
     /// Wait for an accepted connection's TLS handshake and first bytes. When over: it is closed. Source: net/http servers in
     /// Kubernetes, ReadHeaderTimeout 32 s (k8s.io/apiserver); a minute is generous to pooled connections made ahead.
     public var firstBytesTimeout = Interval.minutes(1)
+    /// Of the engines of connections.
+    public var http = HTTPLimits()
     /// Transport header bytes read before the session. When full: the connection is refused. Source: linkerd2-proxy transport-header.
     public var transportHeaderBytesMax = 65_536
 

@@ -13,7 +13,7 @@ import TLS
 /// the service account `bench/client`; then `ready`.
 func serveCluster(directory: String, manifests: [String]) throws -> Never {
     let settings = Settings.ofThisProcess()
-    let host = try LinuxHost(settings: settings, log: Log.linux(LogDirectives("warn"), format: .plain), takesSignals: true)
+    let host = try LinuxHost(settings: settings, log: Log.linux(LogFilter("warn"), format: .plain), takesSignals: true)
     let api = try KubeAPIServer(host: host)
     try api.start(address: SocketAddress(.loopback, 0))
     for path in manifests { try api.apply(try YAML.parse(try host.files.read(path)).map(\.value)) }

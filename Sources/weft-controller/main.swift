@@ -39,7 +39,7 @@ do {
         if parts.count == 2 { environment.append((String(parts[0]), String(parts[1]))) }
         entry += 1
     }
-    let log = Log.linux(LogDirectives(command.shared.logLevel), format: LogFormat(command.shared.logFormat), descriptor: 1)
+    let log = Log.linux(LogFilter(command.shared.logLevel), format: LogFormat(command.shared.logFormat), descriptor: 1)
     let host = try LinuxHost(settings: Settings(environment: environment, arguments: CommandLine.arguments), log: log, takesSignals: true)
     let component = try command.start(on: host)
     withExtendedLifetime(component) { host.runProcess() }

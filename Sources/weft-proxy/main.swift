@@ -15,15 +15,31 @@ while let text = entry.pointee {
 }
 let settings = Settings(environment: environment, arguments: CommandLine.arguments)
 
-// Our own targets follow the directive for Linkerd's, so that one filter serves both proxies.
-var filter = settings["LINKERD2_PROXY_LOG"].flatMap { $0.isEmpty ? nil : $0 } ?? "warn,linkerd=info"
-if let level = LogFilter.level(filter), !filter.contains("weft=") { filter += ",weft=\(level)" }
-let directives = LogDirectives(filter)
-let log = Log.linux(directives, format: LogFormat(settings["LINKERD2_PROXY_LOG_FORMAT"]))
+if settings.arguments.dropFirst().contains("--help") {
+    Glibc.exit(help())
+}
+
+let filter = LogFilter(settings[Configuration.prefix + "LOG"].flatMap { $0.isEmpty ? nil : $0 } ?? Configuration.logFilterDefault)
+let log = Log.linux(filter, format: LogFormat(settings[Configuration.prefix + "LOG_FORMAT"]))
+
+/// The environment as a table, on stdout.
+func help() -> Int32 {
+    var text = "weft-proxy is the proxy of a pod. It takes no arguments; its environment is that of Linkerd's proxy:\n\n"
+    for variable in Configuration.variables {
+        let note =
+            switch variable.standing {
+            case .read: variable.fallback.isEmpty ? "" : " [\(variable.fallback)]"
+            case .unsupported(let reason): " (not supported: \(reason))"
+            case .idle: " (has no effect, as in Linkerd's proxy)"
+            }
+        text += "  \(variable.fullName)\n          \(variable.meaning)\(note)\n"
+    }
+    _ = text.withCString { write(1, $0, strlen($0)) }
+    return 0
+}
 
 do {
     let host = try LinuxHost(settings: settings, log: log, takesSignals: true)
-    for directive in directives.refused { log(.warn, "linkerd2_proxy", "log directive \"\(directive)\" cannot be read and is passed over") }
     let proxy = Proxy(host: host)
     proxy.start()
     /// Once it serves: there is a proxy in every pod, and most are idle.

@@ -209,24 +209,12 @@ import Testing
         #expect(empty.servers == [SocketAddress(.loopback, 53)] && empty.ndots == 15 && empty.searchDomains == [])
     }
 
-    @Test func `directives choose levels by the longest target`() {
-        let directives = LogDirectives("warn,linkerd=info,linkerd_app=debug,hickory=error,[{headers}]=off,x=loud")
-        #expect(directives.level(of: "other") == .warn)
-        #expect(directives.level(of: "linkerd_proxy") == .info)
-        #expect(directives.level(of: "linkerd_app_core") == .debug)
-        #expect(directives.level(of: "hickory_resolver") == .error)
-        #expect(directives.lowest == .debug)
-        #expect(directives.refused == ["x=loud"])
-        #expect(LogDirectives("").level(of: "a") == .error && LogDirectives("").lowest == .error)
-        #expect(LogDirectives("off").lowest == .off)
-    }
-
     @Test(arguments: [LogFormat.plain, LogFormat.json])
     func `a line is one line in Linkerd's formats`(format: LogFormat) throws {
         var ends: [Int32] = [0, 0]
         #expect(clinux_pipe(&ends) == 0)
         defer { for end in ends { _ = clinux_close(end) } }
-        let log = Log.linux(LogDirectives("warn,weft=info"), format: format, descriptor: ends[1])
+        let log = Log.linux(LogFilter("warn,weft=info"), format: format, descriptor: ends[1])
         log(.info, "weft_test", "one\n\"two\"")
         log(.info, "other", "not at this level")
         log(.warn, "other", "three")

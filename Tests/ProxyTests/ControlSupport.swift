@@ -191,3 +191,6 @@ func environment(_ changes: [String: String?] = [:], anchors: String = "-----BEG
     }
     return Settings(environment: variables)
 }
+
+/// A file that lies with these tests.
+func path(beside name: String, _ here: String = #filePath) -> String { here[...here.lastIndex(of: "/")!] + name }

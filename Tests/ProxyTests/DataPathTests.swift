@@ -223,7 +223,7 @@ final class Pair {
         let service = Configuration.Service(authority: Authority(host: "127.0.0.1", port: 1), identity: nil)
         return Configuration(
             destination: service, policy: service,
-            identity: Configuration.IdentitySettings(service: service, localName: "x", directory: "", tokenFile: "", trustAnchorsPEM: ""), policyWorkload: "{}")
+            identity: Configuration.IdentitySettings(service: service, localID: "x", localName: "x", directory: "", tokenFile: "", trustAnchorsPEM: ""), policyWorkload: "{}")
     }
 
     func send(_ head: RequestHead, body: [UInt8] = [], version: HTTPVersion = .http11) -> Answer {

@@ -31,13 +31,10 @@ final class AdminPages {
     private let control: Log.Control
     private let isShutdownEnabled: Bool
     private let sources: Sources
-    /// The filter as last set, for those who ask.
-    private var logFilter: String
 
-    init(settings: Settings, control: Log.Control, logFilter: String, isShutdownEnabled: Bool, sources: Sources) {
+    init(settings: Settings, control: Log.Control, isShutdownEnabled: Bool, sources: Sources) {
         self.settings = settings
         self.control = control
-        self.logFilter = logFilter
         self.isShutdownEnabled = isShutdownEnabled
         self.sources = sources
     }
@@ -68,13 +65,13 @@ final class AdminPages {
 
     private func logLevel(_ method: HTTPMethod, _ body: [UInt8]) -> AdminAnswer {
         switch method {
-        case .get: return .text(200, logFilter + "\n")
+        case .get: return .text(200, control.filter.text + "\n")
         case .put:
             guard let text = String(validating: body, as: UTF8.self) else { return .text(400, "the filter is not UTF-8\n") }
-            let filter = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-            guard let level = LogFilter.level(filter) else { return .text(400, "no level in filter \"\(filter.prefix(200))\"; try warn,linkerd=debug\n") }
-            control.level = level
-            logFilter = filter
+            let filter = LogFilter(text.split(whereSeparator: \.isWhitespace).joined(separator: " "))
+            if filter.text.isEmpty { return .text(400, "the filter is empty; try warn,linkerd=debug\n") }
+            if let wrong = filter.refused.first { return .text(400, "directive \"\(wrong.prefix(200))\" cannot be read; try warn,linkerd=debug\n") }
+            control.filter = filter
             return AdminAnswer(status: 204)
         default: return .methodNotAllowed("GET, PUT")
         }

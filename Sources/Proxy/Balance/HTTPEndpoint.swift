@@ -37,9 +37,8 @@ final class HTTPEndpoint: HTTPClientObserver {
     private var observer: (any HTTPEndpointObserver)?
     private var backoff: Backoff
     private var timer: TimerID?
-    private var random: Random
 
-    init(endpoint: Endpoint, series: RequestSeries, client: HTTPClient, upgradeClient: @escaping () -> HTTPClient, host: any Host, random: Random, breaker: Breaker?, observer: (any HTTPEndpointObserver)?) {
+    init(endpoint: Endpoint, series: RequestSeries, client: HTTPClient, upgradeClient: @escaping () -> HTTPClient, host: any Host, backoff: Backoff, breaker: Breaker?, observer: (any HTTPEndpointObserver)?) {
         self.endpoint = endpoint
         self.breaker = breaker
         self.series = series
@@ -47,9 +46,8 @@ final class HTTPEndpoint: HTTPClientObserver {
         makeUpgradeClient = upgradeClient
         self.host = host
         self.observer = observer
-        self.random = random
         load = PeakEWMA(now: host.now)
-        backoff = Backoff()
+        self.backoff = backoff
         client.observer = self
         breaker?.onChange = { [unowned self] in self.observer?.changed(self) }
     }
@@ -105,7 +103,7 @@ final class HTTPEndpoint: HTTPClientObserver {
         lastFailure = failure
         if client.isConnected { return }
         change(.backingOff)
-        reconnect(after: backoff.next(&random))
+        reconnect(after: backoff.next())
     }
 
     private func reconnect(after delay: Interval) {
@@ -121,20 +119,5 @@ final class HTTPEndpoint: HTTPClientObserver {
         if state == next { return }
         state = next
         observer?.changed(self)
-    }
-}
-
-/// Doubles from the first wait to the longest, with up to a tenth more by chance. Source: linkerd2-proxy connect backoff, 100 ms to 10 s, jitter 0.1.
-struct Backoff {
-    var min = Interval.milliseconds(100)
-    var max = Interval.seconds(10)
-    private var failures: Int64 = 0
-
-    mutating func reset() { failures = 0 }
-
-    mutating func next(_ random: inout Random) -> Interval {
-        let base = Swift.min(max, min * (1 << Swift.min(failures, 20)))
-        failures += 1
-        return base + .nanoseconds(random.within(0...base.nanoseconds / 10))
     }
 }

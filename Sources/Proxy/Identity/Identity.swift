@@ -51,7 +51,7 @@ public final class Identity: MeshIdentity {
         } else {
             let made = try PrivateKey.generate()
             key = made
-            request = try CertificateSigningRequest.make(key: made, identity: localName).der
+            request = try CertificateSigningRequest.make(key: made, identity: settings.localID).der
         }
         host.after(.zero) { [self] in certify() }
     }
@@ -85,7 +85,7 @@ public final class Identity: MeshIdentity {
         do throws(PeerError) {
             let key = try PrivateKey(pkcs8: files.key)
             let request = try CertificateSigningRequest(der: files.request)
-            if request.publicKey == key.publicKey, request.identity == localName { return (key, files.request) }
+            if request.publicKey == key.publicKey, request.identity == settings.localID { return (key, files.request) }
             host.log(.warn, "linkerd_identity", "The request in \(directory) is for \(request.identity ?? "no name") or for another key; a new key is made")
         } catch {
             host.log(.warn, "linkerd_identity", "The key or request in \(directory) cannot be used (\(error.rule)); a new key is made")
@@ -102,7 +102,7 @@ public final class Identity: MeshIdentity {
             return failed("the token cannot be read: \(error)")
         }
         if token.isEmpty { return failed("the token in \(settings.tokenFile) is empty") }
-        certifier.certify(Mesh.Identity.CertifyRequest(identity: localName, token: token, request: request)) { [self] result in
+        certifier.certify(Mesh.Identity.CertifyRequest(identity: settings.localID, token: token, request: request)) { [self] result in
             if isStopped { return }
             switch result {
             case .success(let response): accept(response)
@@ -121,7 +121,7 @@ public final class Identity: MeshIdentity {
             var chain = [leaf]
             for der in response.intermediateBytes.prefix(TLSLimits.chainDepthMax + 1) { chain.append(try Certificate(der: der)) }
             try Certificate.verify(chain: chain, anchors: anchors, at: now)
-            guard leaf.carries(localName) else { return failed("the certificate is for \(leaf), not for \(localName)") }
+            guard leaf.carries(settings.localID) else { return failed("the certificate is for \(leaf), not for \(settings.localID)") }
             do throws(Refusal) { fresh = try TLSCredentials(key: key, chain: chain) } catch { return failed(error.reason) }
         } catch { return failed("the certificate cannot be used: \(error.rule)") }
 
@@ -133,7 +133,7 @@ public final class Identity: MeshIdentity {
         expirySeconds.value = Double(end.seconds)
         refreshSeconds.value = Double(now.seconds)
         refreshes.increment()
-        host.log(isFirst ? .info : .debug, "linkerd_app", "Certified identity id=\(localName)")
+        host.log(isFirst ? .info : .debug, "linkerd_app", "Certified identity id=\(settings.localID)")
         schedule()
         let ready = waiting
         waiting = []

@@ -35,9 +35,11 @@ final class InboundHTTP: HTTPExchangeOwner {
     private let host: any Host
     private let registry: MetricsRegistry
     private var inFlight = 0
+    private let inFlightMax: Int
 
-    init(host: any Host, registry: MetricsRegistry) {
+    init(host: any Host, configuration: Configuration, registry: MetricsRegistry) {
         self.host = host
+        inFlightMax = configuration.inbound.requestsInFlightMax
         self.registry = registry
     }
 
@@ -45,7 +47,7 @@ final class InboundHTTP: HTTPExchangeOwner {
         let exchange = HTTPExchange(caller: stream, head: head, endStream: endStream, host: host, owner: self)
         exchange.informs = link.client.identity != nil
         inFlight += 1
-        guard inFlight <= ProxyLimits.requestsInFlightMax else { return exchange.fail(.loadShed) }
+        guard inFlight <= inFlightMax else { return exchange.fail(.loadShed) }
         guard let port = link.port else { return exchange.fail(.routeNotFound) }
 
         var head = head

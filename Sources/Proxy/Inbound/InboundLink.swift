@@ -173,7 +173,7 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
     // MARK: HTTP
 
     private func serve(_ connection: any Connection, _ version: HTTPVersion, _ buffered: [UInt8]) {
-        let http = HTTPConnection(serving: connection, version: version, batch: server.batch, owner: self)
+        let http = HTTPConnection(serving: connection, version: version, settings: server.configuration.inbound.serverHTTP2, batch: server.batch, limits: server.limits, owner: self)
         self.http = http
         connection.isReadingPaused = false
         http.receive(buffered: buffered.span.bytes)

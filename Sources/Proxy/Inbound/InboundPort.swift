@@ -45,7 +45,7 @@ final class InboundPort {
     func client(_ address: SocketAddress, version: HTTPVersion) -> HTTPClient {
         let version: HTTPVersion = version == .http2 ? .http2 : .http11
         if let found = clients.first(where: { $0.address == address && $0.client.version == version }) { return found.client }
-        let made = HTTPClient(version: version, connector: connector(address), batch: batch)
+        let made = HTTPClient(version: version, connector: connector(address), batch: batch, settings: configuration.clientHTTP2, limits: configuration.inbound.clientLimits)
         clients.append((address, made))
         return made
     }

@@ -11,6 +11,7 @@ public final class InboundServer: AcceptHandler {
     let configuration: Configuration
     let identity: any MeshIdentity
     let http: InboundHTTP
+    let limits: TransportLimits
     private let policies: any InboundPolicies
     private let registry: MetricsRegistry
     private let links = LinkTable<InboundLink>()
@@ -31,7 +32,8 @@ public final class InboundServer: AcceptHandler {
         self.identity = identity
         self.policies = policies
         self.registry = registry
-        http = InboundHTTP(host: batch.host, registry: registry)
+        limits = configuration.inbound.serverLimits
+        http = InboundHTTP(host: batch.host, configuration: configuration, registry: registry)
         source = TransportSeries(registry, [("direction", "inbound"), ("peer", "src")])
         random = batch.host.random("inbound")
         handshakeFailures = registry.counter("inbound_tcp_errors_total", help: "The total number of inbound TCP connections that could not be processed due to a proxy error.", [("error", "tls handshake")])

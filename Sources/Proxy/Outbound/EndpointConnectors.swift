@@ -51,7 +51,7 @@ final class EndpointConnectors {
     }
 
     func http2Settings(_ endpoint: Endpoint) -> HTTP2Settings {
-        var settings = HTTP2Settings()
+        var settings = configuration.clientHTTP2
         if let bytes = endpoint.http2.initialConnectionWindowBytes { settings.initialConnectionWindowBytes = bytes }
         if let bytes = endpoint.http2.initialStreamWindowBytes { settings.initialStreamWindowBytes = bytes }
         settings.keepAliveInterval = endpoint.http2.keepAliveInterval

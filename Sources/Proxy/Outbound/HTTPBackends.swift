@@ -129,12 +129,13 @@ final class HTTPBackends {
         let version = connectors.version(endpoint, application: application)
         let labels = connectors.labels(endpoint, authority: authority)
         let settings = connectors.http2Settings(endpoint)
+        let limits = configuration.outbound.clientLimits
         let client = { [connectors, batch] (version: HTTPVersion) in
-            HTTPClient(version: version, connector: connectors.http(endpoint, version: version, labels: labels), batch: batch, settings: settings)
+            HTTPClient(version: version, connector: connectors.http(endpoint, version: version, labels: labels), batch: batch, settings: settings, limits: limits)
         }
         let breaker = accrual.map { Breaker($0, host: host, random: host.random("breaker/\(authority ?? "")/\(endpoint.address)")) }
         return HTTPEndpoint(
             endpoint: endpoint, series: RequestSeries(registry, labels), client: client(version), upgradeClient: { client(.http11) }, host: host,
-            random: host.random("endpoint/\(endpoint.address)"), breaker: breaker, observer: observer)
+            backoff: Backoff(configuration.outbound.connectBackoff, random: host.random("endpoint/\(endpoint.address)")), breaker: breaker, observer: observer)
     }
 }

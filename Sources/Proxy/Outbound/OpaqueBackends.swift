@@ -25,6 +25,8 @@ final class OpaqueBalancer {
     private let host: any Host
     private let discovery: any OutboundDiscovery
     private let connectors: EndpointConnectors
+    /// Connections that may wait for an endpoint. When full: further ones are closed.
+    private let connectionsMax: Int
     private let failfastTimeout: Interval
     private let watch: Watch<EndpointSet>
     private var subscription: WatchID?
@@ -34,11 +36,12 @@ final class OpaqueBalancer {
     private var waiting: [(OpaqueEndpoint?) -> Void] = []
     private var timer: TimerID?
 
-    init(authority: String, host: any Host, discovery: any OutboundDiscovery, connectors: EndpointConnectors, failfastTimeout: Interval) {
+    init(authority: String, host: any Host, discovery: any OutboundDiscovery, connectors: EndpointConnectors, connectionsMax: Int, failfastTimeout: Interval) {
         self.authority = authority
         self.host = host
         self.discovery = discovery
         self.connectors = connectors
+        self.connectionsMax = connectionsMax
         self.failfastTimeout = failfastTimeout
         random = host.random("opaque/\(authority)")
         watch = discovery.endpoints(authority)
@@ -48,6 +51,7 @@ final class OpaqueBalancer {
     /// Calls `assign` with an endpoint, now or within the fail-fast time; nil when there is none.
     func pick(_ assign: @escaping (OpaqueEndpoint?) -> Void) {
         if let endpoint = draw() { return assign(endpoint) }
+        guard waiting.count < connectionsMax else { return assign(nil) }
         waiting.append(assign)
         guard timer == nil else { return }
         timer = host.after(failfastTimeout) { [self] in

@@ -13,13 +13,15 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
     private let informs: Bool
     private let registry: MetricsRegistry
     private var inFlight = 0
+    private let inFlightMax: Int
     private var random: Random
     /// Look-up only.
     private var errors: [String: Metric] = [:]
 
-    init(host: any Host, informs: Bool, registry: MetricsRegistry) {
+    init(host: any Host, configuration: Configuration, registry: MetricsRegistry) {
         self.host = host
-        self.informs = informs
+        informs = configuration.informsOutbound
+        inFlightMax = configuration.outbound.requestsInFlightMax
         random = host.random("retries")
         self.registry = registry
     }
@@ -29,7 +31,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         let exchange = HTTPExchange(caller: stream, head: head, endStream: endStream, host: host, owner: self)
         exchange.informs = informs
         inFlight += 1
-        guard inFlight <= ProxyLimits.requestsInFlightMax else { return exchange.fail(.loadShed) }
+        guard inFlight <= inFlightMax else { return exchange.fail(.loadShed) }
         if let refusal = Self.malformedUpgrade(head) { return exchange.answer(ResponseHead(status: 400, headers: ["content-length": "0", "l5d-proxy-error": refusal])) }
         let router = stack.router(head.version)
         if let route = router.profile?.find(head) {

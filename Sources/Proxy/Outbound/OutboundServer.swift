@@ -11,6 +11,7 @@ public final class OutboundServer: AcceptHandler {
     fileprivate let batch: FlushBatch
     fileprivate let configuration: Configuration
     fileprivate let http: OutboundHTTP
+    fileprivate let limits: TransportLimits
     fileprivate let links = LinkTable<OutboundLink>()
     private let discovery: any OutboundDiscovery
     private let connectors: EndpointConnectors
@@ -26,9 +27,10 @@ public final class OutboundServer: AcceptHandler {
         self.batch = batch
         self.configuration = configuration
         self.discovery = discovery
+        limits = configuration.outbound.serverLimits
         connectors = EndpointConnectors(host: batch.host, configuration: configuration, identity: identity, registry: registry)
         backends = HTTPBackends(batch: batch, configuration: configuration, discovery: discovery, connectors: connectors, registry: registry)
-        http = OutboundHTTP(host: batch.host, informs: configuration.informsOutbound, registry: registry)
+        http = OutboundHTTP(host: batch.host, configuration: configuration, registry: registry)
         source = TransportSeries(registry, [("direction", "outbound"), ("peer", "src")])
     }
 
@@ -186,7 +188,7 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
     // MARK: HTTP
 
     private func serve(_ connection: any Connection, _ version: HTTPVersion, _ buffered: [UInt8]) {
-        let http = HTTPConnection(serving: connection, version: version, batch: server.batch, owner: self)
+        let http = HTTPConnection(serving: connection, version: version, settings: server.configuration.outbound.serverHTTP2, batch: server.batch, limits: server.limits, owner: self)
         self.http = http
         connection.isReadingPaused = false
         http.receive(buffered: buffered.span.bytes)

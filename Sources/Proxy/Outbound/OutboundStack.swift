@@ -165,7 +165,7 @@ final class OutboundStack {
 
     private func balancer(_ authority: String) -> OpaqueBalancer {
         if let found = balancers.first(where: { $0.authority == authority }) { return found }
-        let made = OpaqueBalancer(authority: authority, host: host, discovery: discovery, connectors: connectors, failfastTimeout: configuration.outbound.failfastTimeout)
+        let made = OpaqueBalancer(authority: authority, host: host, discovery: discovery, connectors: connectors, connectionsMax: configuration.outbound.queueConnectionsMax, failfastTimeout: configuration.outbound.opaqueFailfastTimeout)
         balancers.append(made)
         return made
     }
