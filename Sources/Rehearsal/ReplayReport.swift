@@ -52,7 +52,7 @@ public struct ReplayReport: Sendable {
 
     /// For people: a line for the file, a block for each conversation, a line for the sum.
     public var text: String {
-        var lines = ["\(plan.file): \(plan.packets) packets (\(plan.linkType)), \(counted(plan.flows, "TCP flow")), \(counted(plan.requestCount, "HTTP/1 request"))"]
+        var lines = ["\(plan.file): \(counted(plan.packets, "packet")) (\(plan.linkType)), \(counted(plan.flows, "TCP flow")), \(counted(plan.requestCount, "HTTP/1 request"))"]
         for conversation in plan.conversations {
             lines.append("")
             lines.append("\(conversation.client) -> \(conversation.server), \(counted(conversation.requests.count, "request"))")
