@@ -44,6 +44,7 @@ let package = Package(
         // C: system libraries and the few calls Swift cannot spell.
         .systemLibrary(name: "COpenSSLSystem", path: "Sources/COpenSSLSystem", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CPcap", path: "Sources/CPcap", providers: [.apt(["libpcap-dev"])]),
+        .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "COpenSSL", dependencies: ["COpenSSLSystem"]),
         .target(name: "CLinux"),
         .target(name: "CDeterminism", dependencies: ["COpenSSLSystem"]),
@@ -75,12 +76,13 @@ let package = Package(
 
         // Floor 4
         .target(name: "Linux", dependencies: ["Base", "Platform", "CLinux"], swiftSettings: hot),
+        .target(name: "Storage", dependencies: ["Base", "Platform", "CSQLite"], swiftSettings: strict),
         .target(name: "Simulator", dependencies: ["Base", "Platform", "DNS", "CDeterminism", deque], swiftSettings: hot),
 
         // Floor 5
         .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator", collections], swiftSettings: strict),
         .target(name: "Rehearsal", dependencies: ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture", collections], swiftSettings: strict),
-        .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Simulator", "Scenario", "Simulations", "Capture", "CLinux", collections], swiftSettings: strict),
+        .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Storage", "Simulator", "Scenario", "Simulations", "Capture", "CLinux", collections], swiftSettings: strict),
         .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "Proxy", "ControlPlane", "Simulator", "Scenario"], path: "Simulations", swiftSettings: strict),
 
         // What seeded fuzz drivers of the tests share.
@@ -102,7 +104,7 @@ let package = Package(
             ("Manifests", ["Base", "Documents", "Kube", "OrderedCollections"]),
             ("APIServer", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Simulator", "Linux", "CDeterminism", "OrderedCollections"]),
             ("ControlPlane", ["Base", "CDeterminism", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "APIServer", "Simulator", "DNS"]),
-            ("Linux", ["Base", "Platform", "CLinux"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
+            ("Linux", ["Base", "Platform", "CLinux"]), ("Storage", ["Base", "Platform"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
             ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture", "Platform"]),
             ("Commands", ["Base", "Documents", "Manifests"]), ("Tidy", []), ("EndToEnd", ["Base", "Documents", "Linux", "CLinux", "Simulations", "Kube"]),
             ("LocalCluster", ["Base", "DNS", "Platform", "Nodes", "Transport", "Simulator", "Simulations", "Capture", "Linux", "CLinux"]),

@@ -27,6 +27,8 @@ public struct APIServerOptions: Sendable {
     public var version = "v1.31.0"
     /// Which of the cluster's own controllers run here.
     public var controllers = ControllerSet.all
+    /// Nodes that only say that pods run: for clusters without machines.
+    public var standInNodes = 0
     public var limits = APIServerLimits()
 
     public struct StaticToken: Sendable {

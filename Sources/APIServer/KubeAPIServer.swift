@@ -27,10 +27,14 @@ public final class KubeAPIServer: HTTPRequestHandler {
     private var changed: Set<Int> = []
     private var pumpTimer: TimerID?
     private var random: Random
+    private var persistence: Persistence?
+    /// Told when the cluster's records cannot be written any more: nothing is served from then on.
+    public var onStorageFailure: (HostFailure) -> Void = { _ in }
 
     /// The cluster stands and its controllers run as soon as the host's loop does; nobody reaches it by network before `start`.
-    /// Refused when no key can be made.
-    public init(batch: FlushBatch, options: APIServerOptions = APIServerOptions()) throws(Refusal) {
+    /// Goes on with the cluster that `records` hold; nil: a new one that lives in memory. Refused when no key can be made, or the records
+    /// are damaged.
+    public init(batch: FlushBatch, options: APIServerOptions = APIServerOptions(), records: (any RecordStore)? = nil) throws(Refusal) {
         self.batch = batch
         host = batch.host
         self.options = options
@@ -38,9 +42,11 @@ public final class KubeAPIServer: HTTPRequestHandler {
         let host = host
         let registry = Registry(limits: options.limits, serviceNetwork: options.serviceNetwork, random: host.random("apiserver/names"), wall: { host.wall })
         self.registry = registry
-        adminToken = options.adminToken ?? Self.makeToken(&random)
+        let secrets: ClusterSecrets?
+        if let records, options.adminToken == nil || options.signingKey == nil { secrets = try ClusterSecrets.load(records, host: host) } else { secrets = nil }
+        adminToken = options.adminToken ?? secrets?.adminToken ?? Self.makeToken(&random)
         let key: PrivateKey
-        if let given = options.signingKey { key = given } else { key = try PrivateKey.generate() }
+        if let given = options.signingKey ?? secrets?.signingKey { key = given } else { key = try PrivateKey.generate() }
         let tokens = ServiceAccountTokens(key: key, issuer: options.issuer, audiences: options.audiences)
         let known = [(token: adminToken, caller: Caller.admin)] + options.tokens.map { (token: $0.token, caller: Caller(name: $0.user, groups: $0.groups + ["system:authenticated"])) }
         authenticator = Authenticator(registry: registry, tokens: tokens, staticTokens: known, allowsAnonymous: options.allowsAnonymous)
@@ -55,6 +61,7 @@ public final class KubeAPIServer: HTTPRequestHandler {
         }
         makeControllers()
         host.onShutdown { [self] in close() }
+        if let records { try restore(records) }
         do throws(KubeStatus) {
             try bootstrap()
         } catch {
@@ -62,11 +69,30 @@ public final class KubeAPIServer: HTTPRequestHandler {
         }
     }
 
-    public convenience init(host: any Host, options: APIServerOptions = APIServerOptions()) throws(Refusal) {
-        try self.init(batch: FlushBatch(host: host), options: options)
+    public convenience init(host: any Host, options: APIServerOptions = APIServerOptions(), records: (any RecordStore)? = nil) throws(Refusal) {
+        try self.init(batch: FlushBatch(host: host), options: options, records: records)
     }
 
-    private static func makeToken(_ random: inout Random) -> String {
+    private func restore(_ records: any RecordStore) throws(Refusal) {
+        let persistence = Persistence(records: records, host: host)
+        let state = try persistence.load()
+        registry.store.restore(version: state.version, state.objects)
+        for (collection, _, object) in state.objects where collection == KubeResource.services.description { registry.serviceAddresses.restore(object) }
+        // From here on writes are kept; what was read back is.
+        registry.store.observe { [registry] collection, change in persistence.wrote(registry.store.name(of: collection), change) }
+        persistence.onFailure = { [self] failure in
+            host.log(.error, "apiserver", "the cluster's records cannot be written, nothing is served any more: \(failure)")
+            // Not inside the sending that asked.
+            host.after(.zero) { [self] in
+                close()
+                onStorageFailure(failure)
+            }
+        }
+        batch.beforeOutput = { persistence.commit() }
+        self.persistence = persistence
+    }
+
+    static func makeToken(_ random: inout Random) -> String {
         let alphabet = Array("abcdefghijklmnopqrstuvwxyz0123456789".utf8)
         return String(decoding: (0..<32).map { _ in alphabet[random.below(alphabet.count)] }, as: UTF8.self)
     }
@@ -108,6 +134,7 @@ public final class KubeAPIServer: HTTPRequestHandler {
         controllers = []
         if let pumpTimer { host.cancel(pumpTimer) }
         pumpTimer = nil
+        persistence?.end()
         registry.store.removeObservers()
         router.watch = { _, _, _, _, _, _, _, _ in }
     }
@@ -243,6 +270,18 @@ public final class KubeAPIServer: HTTPRequestHandler {
         registry.store.compact()
     }
 
+    /// How many objects of all kinds there are.
+    public var objectsCount: Int { (0..<registry.store.collectionCount).reduce(0) { $0 + registry.store.count($1) } }
+
+    /// Gets an event of audit.k8s.io/v1, level Metadata, for each request that is answered, and two for one whose answer goes on.
+    public var onAudit: ((Value) -> Void)? {
+        get { router.onAudit }
+        set { router.onAudit = newValue }
+    }
+
+    /// The version of Kubernetes whose API this is.
+    public var version: String { options.version }
+
     /// The version of the last write.
     public var resourceVersion: UInt64 { registry.store.version }
 
@@ -284,28 +323,29 @@ public final class KubeAPIServer: HTTPRequestHandler {
             add(DaemonSetController(registry: registry, writer: writer, host: host))
         }
         if set.contains(.jobs) { add(JobController(registry: registry, writer: writer, host: host)) }
+        if options.standInNodes > 0 { add(StandInNodes(registry: registry, writer: writer, host: host, count: options.standInNodes)) }
         if set.contains(.endpoints) { add(EndpointController(registry: registry, writer: writer, host: host)) }
     }
 
     private func bootstrap() throws(KubeStatus) {
-        for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
+        for name in ["default", "kube-system", "kube-public", "kube-node-lease"] where registry.find(.namespaces, name: name) == nil {
             try registry.create(.namespaces, KubeObject(.namespaces, name: name).value)
         }
         // The server's own service takes the first address of the block.
         var service = KubeObject(.services, namespace: "default", name: "kubernetes", labels: ["component": "apiserver", "provider": "kubernetes"])
         service.value.put(
             .array([.members(["name": .string("https"), "port": .int(443), "protocol": .string("TCP"), "targetPort": .int(6443)])]), at: "spec", "ports")
-        try registry.create(.services, namespace: "default", service.value)
+        if registry.find(.services, namespace: "default", name: "kubernetes") == nil { try registry.create(.services, namespace: "default", service.value) }
         var admin = KubeObject(.clusterRoles, name: "cluster-admin")
         let everything = Value.array([.string("*")])
         admin.value.put(
             .array([
                 .members(["verbs": everything, "apiGroups": everything, "resources": everything]), .members(["verbs": everything, "nonResourceURLs": everything]),
             ]), at: "rules")
-        try registry.create(.clusterRoles, admin.value)
+        if registry.find(.clusterRoles, name: "cluster-admin") == nil { try registry.create(.clusterRoles, admin.value) }
         var binding = KubeObject(.clusterRoleBindings, name: "cluster-admin")
         binding.value.put(.members(["apiGroup": .string("rbac.authorization.k8s.io"), "kind": .string("ClusterRole"), "name": .string("cluster-admin")]), at: "roleRef")
         binding.value.put(.array([.members(["kind": .string("Group"), "name": .string("system:masters")])]), at: "subjects")
-        try registry.create(.clusterRoleBindings, binding.value)
+        if registry.find(.clusterRoleBindings, name: "cluster-admin") == nil { try registry.create(.clusterRoleBindings, binding.value) }
     }
 }

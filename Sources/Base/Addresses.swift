@@ -9,6 +9,8 @@ public enum IPAddress: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     public static let loopback = IPAddress.v4(0x7f00_0001)
     public static let any = IPAddress.v4(0)
+    public static let loopbackV6 = IPAddress.v6(0, 1)
+    public static let anyV6 = IPAddress.v6(0, 0)
 
     public init(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) {
         self = .v4(UInt32(a) << 24 | UInt32(b) << 16 | UInt32(c) << 8 | UInt32(d))

@@ -53,6 +53,8 @@ public final class SimProcess: Host {
     /// The process's files; `simFiles.tree` is for the scenario.
     public private(set) lazy var simFiles = SimFiles(self)
     public var files: any Files { simFiles }
+    /// What a database on its volume keeps from life to life.
+    public private(set) lazy var records = SimRecords(self)
     public var network: any Network { self }
 
     init(_ name: String, node: Node, index: Int, userID: UInt32, settings: Settings, world: World, start: @escaping (SimProcess) -> Void) {

@@ -12,6 +12,8 @@ public final class FlushBatch {
     private var isScheduled = false
     /// Body bytes on their way from an engine to a handler; one for the loop, because handlers do not nest over it.
     var scratch = ByteBuffer()
+    /// Asked before anything leaves: what an answer promises is made to last here. False: it is dropped instead.
+    public var beforeOutput: (() -> Bool)?
     /// Output on its way from an engine to a connection.
     var output = ByteBuffer()
 

@@ -483,6 +483,7 @@ public final class HTTPConnection: ConnectionHandler {
         unflushedBytes = 0
         if isHTTP2 { http2!.drainOutput(into: &batch.output) } else { http1!.drainOutput(into: &batch.output) }
         if batch.output.isEmpty { return }
+        if let ask = batch.beforeOutput, !ask() { return batch.output.removeAll() }
         // Nobody else writes into it before `send` returns.
         connection.send(batch.output.unsafeBytes.bytes)
         batch.output.removeAll()

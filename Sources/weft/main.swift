@@ -11,10 +11,11 @@ struct Weft: ParsableCommand {
               weft simulate basics/two-pods-mtls --seed 7 --twice
               weft replay traffic.pcap
               weft inject deployment.yaml | kubectl apply -f -
+              weft cluster api --data-dir ./cluster --kubeconfig ./kubeconfig
               weft demo
             """,
         version: Version.text,
-        subcommands: [Simulate.self, Replay.self, InjectCommand.self, UninjectCommand.self, DemoCommand.self])
+        subcommands: [Simulate.self, Replay.self, InjectCommand.self, UninjectCommand.self, ClusterCommand.self, DemoCommand.self])
 }
 
 Weft.main()

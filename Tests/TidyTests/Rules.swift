@@ -53,10 +53,11 @@ enum Floors {
         "ControlPlane": ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests"],
         "Commands": ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests"],
         "Linux": ["Base", "Platform"],
+        "Storage": ["Base", "Platform"],
         "Simulator": ["Base", "Platform", "DNS"],
         "Scenario": ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator"],
         "Rehearsal": ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture"],
-        "LocalCluster": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Simulator", "Scenario", "Simulations", "Capture"],
+        "LocalCluster": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Storage", "Simulator", "Scenario", "Simulations", "Capture"],
         "Simulations": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "Proxy", "ControlPlane", "Simulator", "Scenario"],
         "weft": ["Base", "Documents", "Platform", "TLS", "Commands", "Linux", "Kube", "Manifests", "Capture", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster"],
         "weft-proxy": ["Base", "Platform", "Proxy", "Linux"],
@@ -66,7 +67,7 @@ enum Floors {
     ]
     static let ours = Set(arrows.keys)
     /// Modules that may touch the machine.
-    static let bindings = ["Linux", "LocalCluster", "weft", "weft-proxy", "weft-controller", "weft-init", "weft-bench", "CLinux", "Capture"]
+    static let bindings = ["Linux", "Storage", "LocalCluster", "weft", "weft-proxy", "weft-controller", "weft-init", "weft-bench", "CLinux", "Capture"]
 
     static func isComponent(_ file: SourceFile) -> Bool {
         (file.path.hasPrefix("Sources/") || file.path.hasPrefix("Simulations/")) && !bindings.contains(file.module) && !file.isGenerated

@@ -124,6 +124,12 @@ struct ServiceAddresses {
         service.put(.array(ports), at: "spec", "ports")
     }
 
+    /// What a service of an earlier life holds.
+    mutating func restore(_ service: Value) {
+        if let ip = service.text("spec", "clusterIP").flatMap({ IPAddress($0) }) { taken.insert(ip) }
+        for port in service.items("spec", "ports") { if let number = port.number("nodePort"), number > 0 { takenNodePorts.insert(number) } }
+    }
+
     mutating func release(_ service: Value) {
         if let ip = service.text("spec", "clusterIP").flatMap({ IPAddress($0) }) { taken.remove(ip) }
         for port in service.items("spec", "ports") { if let number = port.number("nodePort") { takenNodePorts.remove(number) } }

@@ -47,6 +47,18 @@ enum APIPath: Equatable {
     }
 }
 
+extension APIPath {
+    var resource: ResourcePath? { if case .resource(let path) = self { path } else { nil } }
+
+    /// The query with what an old path says of watching.
+    func watches(_ query: Query) -> Query {
+        guard resource?.isWatch == true else { return query }
+        var query = query
+        query.items.append(("watch", "true"))
+        return query
+    }
+}
+
 struct ResourcePath: Equatable {
     var group: String
     var version: String

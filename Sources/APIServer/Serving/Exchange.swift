@@ -20,6 +20,11 @@ final class Exchange: HTTPStreamHandler {
     /// Told when a blocked stream can take more.
     var onWritable: (() -> Void)?
     private(set) var isAnswered = false
+    /// Told once when the answer begins, with its status and, of a failure, the document that explains it; once more when an answer that went
+    /// on is over (nil).
+    var onAnswer: ((UInt16?, KubeStatus?) -> Void)?
+    /// Sent with the answer, besides its own.
+    var extraHeaders: [(String, String)] = []
 
     init(_ stream: HTTPStream, _ head: RequestHead, peer: HTTPPeer, bytesMax: Int, serve: @escaping (Exchange) -> Void) {
         self.stream = stream
@@ -58,14 +63,17 @@ final class Exchange: HTTPStreamHandler {
         let tell = onFailure
         release()
         tell?()
+        tellEnd()
     }
 
     // MARK: Answering
 
-    func answer(_ status: UInt16, type: String, _ bytes: [UInt8], warnings: [String] = []) {
+    func answer(_ status: UInt16, type: String, _ bytes: [UInt8], warnings: [String] = [], failure: KubeStatus? = nil) {
         guard !isAnswered else { return }
         isAnswered = true
-        var headers: [(String, String)] = [("content-type", type), ("cache-control", "no-cache, private")]
+        onAnswer?(status, failure)
+        onAnswer = nil
+        var headers: [(String, String)] = [("content-type", type), ("cache-control", "no-cache, private")] + extraHeaders
         for warning in warnings { headers.append(("warning", "299 - \(Value.string(warning).json())")) }
         // A HEAD request is answered with the same head and no body (RFC 9110 section 9.3.2).
         if head.method == .head {
@@ -82,12 +90,22 @@ final class Exchange: HTTPStreamHandler {
     /// Begins an answer that goes on.
     func begin(type: String) {
         isAnswered = true
-        stream.respond(ResponseHead(status: 200, headers: ["content-type": type, "cache-control": "no-cache, private"]), endStream: false)
+        onAnswer?(200, nil)
+        var headers = Headers()
+        for (name, value) in [("content-type", type), ("cache-control", "no-cache, private")] + extraHeaders { headers.add(name, value) }
+        stream.respond(ResponseHead(status: 200, headers: headers), endStream: false)
     }
 
     func end() {
         stream.send([UInt8]().span.bytes, endStream: true)
         release()
+        tellEnd()
+    }
+
+    private func tellEnd() {
+        let tell = onAnswer
+        onAnswer = nil
+        tell?(nil, nil)
     }
 
     private func release() {

@@ -18,6 +18,8 @@ final class Router {
     var address = ""
     /// Starts a watch on an exchange.
     var watch: (Exchange, WatchCursor, [Value], ServedKind, ServedVersion, Representation.Form, TableForm.Objects, WatchOptions) -> Void = { _, _, _, _, _, _, _, _ in }
+    /// Gets an event for each request; nil: nobody listens.
+    var onAudit: ((Value) -> Void)?
     private let log: Log
 
     init(registry: Registry, writer: Writer, authenticator: Authenticator, isEnforced: Bool, version: String, log: Log) {
@@ -40,19 +42,35 @@ final class Router {
         guard let representation = Representation(accept: accept) else {
             return fail(exchange, KubeStatus(code: 406, reason: .notAcceptable, message: "only the following media types are accepted: application/json"))
         }
+        let path = APIPath(target[..<mark])
+        let audit = onAudit.map { AuditTrail(exchange, path, verb: verb(exchange.head.method, path.resource, path.watches(query)), id: registry.makeUID(), clock: registry.wall, sink: $0) }
         do throws(KubeStatus) {
-            let caller = try authenticator.caller(authorization: exchange.head.headers.first("authorization"), peer: exchange.peer.tls)
-            switch APIPath(target[..<mark]) {
+            let caller = try impersonated(try authenticator.caller(authorization: exchange.head.headers.first("authorization"), peer: exchange.peer.tls), exchange.head.headers, audit)
+            audit?.caller = caller
+            switch path {
             case .other(let segments):
                 try authorize(caller, AccessRequest(verb: verb(exchange.head.method), path: "/" + segments.joined(separator: "/")))
                 guard exchange.head.method == .get || exchange.head.method == .head else { throw .methodNotAllowed }
                 send(exchange, try other(segments, representation), representation, query)
             case .resource(let path):
-                try resource(exchange, path, query, representation, caller)
+                try self.resource(exchange, path, query, representation, caller)
             }
         } catch {
             fail(exchange, error)
         }
+    }
+
+    // MARK: Who
+
+    /// Somebody else, when the caller asks to be and may. Source: k8s.io/apiserver pkg/endpoints/filters/impersonation.go.
+    private func impersonated(_ caller: Caller, _ headers: Headers, _ audit: AuditTrail?) throws(KubeStatus) -> Caller {
+        audit?.caller = caller
+        let wish: Impersonation?
+        do throws(Refusal) { wish = try Impersonation(headers) } catch { throw .badRequest(error.reason) }
+        guard let wish else { return caller }
+        for access in wish.accesses { try authorize(caller, access) }
+        audit?.original = caller
+        return wish.caller
     }
 
     // MARK: Resources
@@ -202,7 +220,7 @@ final class Router {
         var bytes: [UInt8] = []
         status.value.json(into: &bytes)
         bytes.append(0x0a)
-        exchange.answer(status.code, type: "application/json", bytes, warnings: warnings)
+        exchange.answer(status.code, type: "application/json", bytes, warnings: warnings, failure: status)
     }
 }
 

@@ -34,6 +34,14 @@ struct ObjectCollection {
         return keys[...].lowerBound { $0.namespace < namespace }..<keys[...].lowerBound { $0.namespace <= namespace }
     }
 
+    /// Puts in what an earlier life left, without history.
+    mutating func restore(_ key: KubeKey, _ object: Value) {
+        if objects[key] == nil {
+            if let last = keys.last, last < key { keys.append(key) } else { keys.insert(key, at: position(of: key)) }
+        }
+        objects[key] = object
+    }
+
     mutating func record(_ change: StoredChange, historyMax: Int) {
         switch change.kind {
         case .added:

@@ -67,6 +67,23 @@ final class ObjectStore {
         for i in collections.indices { collections[i].compact(through: version) }
     }
 
+    // MARK: An earlier life
+
+    /// Takes over what an earlier life left. Its history is forgotten; the observers are told of each object as if it were added, definitions
+    /// before what they define.
+    func restore(version: UInt64, _ objects: [(collection: String, key: KubeKey, object: Value)]) {
+        self.version = version
+        for i in collections.indices { collections[i].compact(through: version) }
+        let definitions = KubeResource.customResourceDefinitions.description
+        let ordered = objects.filter { $0.collection == definitions } + objects.filter { $0.collection != definitions }
+        for (name, key, object) in ordered { collections[collection(named: name)].restore(key, object) }
+        for (name, key, object) in ordered {
+            let change = StoredChange(version: object.text("metadata", "resourceVersion").flatMap { UInt64($0) } ?? version, kind: .added, key: key, object: object, previous: nil)
+            let index = collection(named: name)
+            for observer in observers { observer(index, change) }
+        }
+    }
+
     // MARK: Writing
 
     /// Adds or replaces; returns the object with its new version.
