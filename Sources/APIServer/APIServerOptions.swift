@@ -27,6 +27,8 @@ public struct APIServerOptions: Sendable {
     public var version = "v1.31.0"
     /// Which of the cluster's own controllers run here.
     public var controllers = ControllerSet.all
+    /// Controllers tell people what they did, as events, which are forgotten after an hour.
+    public var recordsEvents = false
     /// Nodes that only say that pods run: for clusters without machines.
     public var standInNodes = 0
     public var limits = APIServerLimits()
@@ -52,16 +54,19 @@ public struct ControllerSet: OptionSet, Sendable {
     public let rawValue: UInt16
     public init(rawValue: UInt16) { self.rawValue = rawValue }
 
-    /// Default service account and root certificate of each namespace; emptying of deleted namespaces.
+    /// Default service account and root certificate of each namespace; emptying of deleted namespaces; tokens in secrets; aggregated roles.
     public static let namespaces = ControllerSet(rawValue: 1)
     /// EndpointSlices and Endpoints of services with a selector.
     public static let endpoints = ControllerSet(rawValue: 2)
     /// Deployments, ReplicaSets, StatefulSets and DaemonSets make pods.
     public static let workloads = ControllerSet(rawValue: 4)
+    /// Jobs, and the jobs of schedules.
     public static let jobs = ControllerSet(rawValue: 8)
-    /// Owner references: dependents go with, before or without their owners.
+    /// Owner references: dependents go with, before or without their owners. Pods whose node is gone, and finished ones beyond a number.
     public static let garbage = ControllerSet(rawValue: 16)
     /// Pods are bound to nodes in turn.
     public static let scheduler = ControllerSet(rawValue: 32)
-    public static let all: ControllerSet = [.namespaces, .endpoints, .workloads, .jobs, .garbage, .scheduler]
+    /// Budgets of disruptions.
+    public static let disruption = ControllerSet(rawValue: 64)
+    public static let all: ControllerSet = [.namespaces, .endpoints, .workloads, .jobs, .garbage, .scheduler, .disruption]
 }

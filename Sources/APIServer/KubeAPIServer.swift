@@ -20,6 +20,7 @@ public final class KubeAPIServer: HTTPRequestHandler {
     private let writer: Writer
     private let router: Router
     private let authenticator: Authenticator
+    private let tokens: ServiceAccountTokens
     private var controllers: [Reconciler] = []
     private var server: HTTPServer?
     private var watches: [ServedWatch] = []
@@ -42,12 +43,15 @@ public final class KubeAPIServer: HTTPRequestHandler {
         let host = host
         let registry = Registry(limits: options.limits, serviceNetwork: options.serviceNetwork, random: host.random("apiserver/names"), wall: { host.wall })
         self.registry = registry
+        registry.recordsEvents = options.recordsEvents
         let secrets: ClusterSecrets?
         if let records, options.adminToken == nil || options.signingKey == nil { secrets = try ClusterSecrets.load(records, host: host) } else { secrets = nil }
         adminToken = options.adminToken ?? secrets?.adminToken ?? Self.makeToken(&random)
         let key: PrivateKey
         if let given = options.signingKey ?? secrets?.signingKey { key = given } else { key = try PrivateKey.generate() }
         let tokens = ServiceAccountTokens(key: key, issuer: options.issuer, audiences: options.audiences)
+        self.tokens = tokens
+        if options.enforcesAccess { registry.checkEscalation = { [unowned registry] (pending) throws(KubeStatus) in try Escalation(registry: registry).check(pending) } }
         let known = [(token: adminToken, caller: Caller.admin)] + options.tokens.map { (token: $0.token, caller: Caller(name: $0.user, groups: $0.groups + ["system:authenticated"])) }
         authenticator = Authenticator(registry: registry, tokens: tokens, staticTokens: known, allowsAnonymous: options.allowsAnonymous)
         let admission = Admission(registry: registry, log: { host.log(.warn, "apiserver", $0) }) { hook, review, done in
@@ -279,6 +283,12 @@ public final class KubeAPIServer: HTTPRequestHandler {
         set { router.onAudit = newValue }
     }
 
+    /// Answers `pods/log` with text for the container of a pod; nil: no node agent serves logs here, and callers are told so (501).
+    public var podLogs: PodLogSource? {
+        get { router.podLogs }
+        set { router.podLogs = newValue }
+    }
+
     /// The version of Kubernetes whose API this is.
     public var version: String { options.version }
 
@@ -313,8 +323,14 @@ public final class KubeAPIServer: HTTPRequestHandler {
         add(DefinitionController(registry: registry, writer: writer, host: host))
         if set.contains(.namespaces) {
             add(NamespaceController(registry: registry, writer: writer, host: host, rootCertificatePEM: options.rootCertificatePEM))
+            add(TokenSecretController(registry: registry, writer: writer, host: host, tokens: tokens, rootCertificatePEM: options.rootCertificatePEM))
+            add(AggregationController(registry: registry, writer: writer, host: host))
         }
-        if set.contains(.garbage) { add(GarbageCollector(registry: registry, writer: writer, host: host)) }
+        if set.contains(.garbage) {
+            add(GarbageCollector(registry: registry, writer: writer, host: host))
+            add(PodGarbageCollector(registry: registry, writer: writer, host: host))
+            if options.recordsEvents { add(EventExpiry(registry: registry, writer: writer, host: host)) }
+        }
         if set.contains(.scheduler) { add(Scheduler(registry: registry, writer: writer, host: host)) }
         if set.contains(.workloads) {
             add(DeploymentController(registry: registry, writer: writer, host: host))
@@ -322,7 +338,11 @@ public final class KubeAPIServer: HTTPRequestHandler {
             add(StatefulSetController(registry: registry, writer: writer, host: host))
             add(DaemonSetController(registry: registry, writer: writer, host: host))
         }
-        if set.contains(.jobs) { add(JobController(registry: registry, writer: writer, host: host)) }
+        if set.contains(.jobs) {
+            add(JobController(registry: registry, writer: writer, host: host))
+            add(CronJobController(registry: registry, writer: writer, host: host))
+        }
+        if set.contains(.disruption) { add(DisruptionController(registry: registry, writer: writer, host: host)) }
         if options.standInNodes > 0 { add(StandInNodes(registry: registry, writer: writer, host: host, count: options.standInNodes)) }
         if set.contains(.endpoints) { add(EndpointController(registry: registry, writer: writer, host: host)) }
     }
@@ -336,16 +356,9 @@ public final class KubeAPIServer: HTTPRequestHandler {
         service.value.put(
             .array([.members(["name": .string("https"), "port": .int(443), "protocol": .string("TCP"), "targetPort": .int(6443)])]), at: "spec", "ports")
         if registry.find(.services, namespace: "default", name: "kubernetes") == nil { try registry.create(.services, namespace: "default", service.value) }
-        var admin = KubeObject(.clusterRoles, name: "cluster-admin")
-        let everything = Value.array([.string("*")])
-        admin.value.put(
-            .array([
-                .members(["verbs": everything, "apiGroups": everything, "resources": everything]), .members(["verbs": everything, "nonResourceURLs": everything]),
-            ]), at: "rules")
-        if registry.find(.clusterRoles, name: "cluster-admin") == nil { try registry.create(.clusterRoles, admin.value) }
-        var binding = KubeObject(.clusterRoleBindings, name: "cluster-admin")
-        binding.value.put(.members(["apiGroup": .string("rbac.authorization.k8s.io"), "kind": .string("ClusterRole"), "name": .string("cluster-admin")]), at: "roleRef")
-        binding.value.put(.array([.members(["kind": .string("Group"), "name": .string("system:masters")])]), at: "subjects")
-        if registry.find(.clusterRoleBindings, name: "cluster-admin") == nil { try registry.create(.clusterRoleBindings, binding.value) }
+        for object in BootstrapRoles.objects {
+            let resource: KubeResource = object.kind == "ClusterRole" ? .clusterRoles : .clusterRoleBindings
+            if registry.find(resource, name: object.name) == nil { try registry.create(resource, object.value) }
+        }
     }
 }

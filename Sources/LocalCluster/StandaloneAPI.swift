@@ -45,6 +45,7 @@ public final class StandaloneAPI {
         var serverOptions = APIServerOptions()
         serverOptions.standInNodes = options.standInNodes
         serverOptions.enforcesAccess = options.enforcesAccess
+        serverOptions.recordsEvents = true
         let store: any RecordStore = records ?? MemoryRecords()
         let secrets = try ClusterSecrets.load(store, host: host)
         serverOptions.adminToken = secrets.adminToken

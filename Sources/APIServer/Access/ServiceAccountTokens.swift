@@ -48,6 +48,37 @@ struct ServiceAccountTokens {
         return (signed + "." + base64URL(try key.signature(of: Array(signed.utf8))), expires)
     }
 
+    /// A token without end, for a secret that holds it: it dies with the secret and the account.
+    func makeLasting(_ subject: Subject, secret: String) throws(Refusal) -> String {
+        let header = Value.members(["alg": .string("ES256"), "kid": .string(keyID)])
+        let prefix = "kubernetes.io/serviceaccount/"
+        var claims = Object()
+        claims["iss"] = .string(Self.lastingIssuer)
+        claims[prefix + "namespace"] = .string(subject.namespace)
+        claims[prefix + "secret.name"] = .string(secret)
+        claims[prefix + "service-account.name"] = .string(subject.name)
+        claims[prefix + "service-account.uid"] = .string(subject.uid)
+        claims["sub"] = .string("system:serviceaccount:\(subject.namespace):\(subject.name)")
+        let signed = base64URL(Array(header.json().utf8)) + "." + base64URL(Array(Value.object(claims).json().utf8))
+        return signed + "." + base64URL(try key.signature(of: Array(signed.utf8)))
+    }
+
+    /// Source: k8s.io/kubernetes pkg/serviceaccount/legacy.go.
+    private static let lastingIssuer = "kubernetes/serviceaccount"
+
+    private func lastingCaller(_ claims: Value, _ token: String, _ registry: Registry) throws(Refusal) -> Caller {
+        func claim(_ name: String) -> String { claims.text("kubernetes.io/serviceaccount/" + name) ?? "" }
+        let namespace = claim("namespace")
+        guard let secret = registry.find(.secrets, namespace: namespace, name: claim("secret.name")), !secret.isTerminating,
+            secret.value.text("data", "token").flatMap({ base64Decoded($0) }) == Array(token.utf8)
+        else { throw Refusal("the secret of the token is gone") }
+        guard let account = registry.find(.serviceAccounts, namespace: namespace, name: claim("service-account.name")), account.uid == claim("service-account.uid")
+        else { throw Refusal("the service account of the token is gone") }
+        return Caller(
+            name: "system:serviceaccount:\(namespace):\(account.name)", uid: account.uid,
+            groups: ["system:serviceaccounts", "system:serviceaccounts:\(namespace)", "system:authenticated"])
+    }
+
     // MARK: Judging
 
     /// Who the token speaks for and for which audiences of those wanted; nil when it is not one of ours; refused when it is but
@@ -55,11 +86,16 @@ struct ServiceAccountTokens {
     func judge(_ token: String, audiences wanted: [String], registry: Registry) throws(Refusal) -> (caller: Caller, audiences: [String])? {
         let parts = token.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, let headerBytes = base64Decoded(parts[0], isURL: true), let header = try? Value(json: headerBytes),
-            let claimBytes = base64Decoded(parts[1], isURL: true), let claims = try? Value(json: claimBytes), claims.text("iss") == issuer
+            let claimBytes = base64Decoded(parts[1], isURL: true), let claims = try? Value(json: claimBytes), claims.text("iss") == issuer || claims.text("iss") == Self.lastingIssuer
         else { return nil }
         guard header.text("alg") == "ES256", header.text("kid") == keyID, let signature = base64Decoded(parts[2], isURL: true),
             key.verifies(signature, of: Array("\(parts[0]).\(parts[1])".utf8))
         else { throw Refusal("invalid bearer token") }
+        if claims.text("iss") == Self.lastingIssuer {
+            let accepted = (wanted.isEmpty ? audiences : wanted).filter { audiences.contains($0) }
+            guard !accepted.isEmpty else { throw Refusal("token audiences \(list(audiences)) is invalid for the target audiences \(list(wanted))") }
+            return (try lastingCaller(claims, token, registry), accepted)
+        }
         let now = registry.wall().seconds
         guard let expires = claims.number("exp"), now < expires else { throw Refusal("service account token has expired") }
         // A minute of leeway, as kube-apiserver's validator gives.

@@ -12,11 +12,14 @@ struct BuiltInKind: Sendable {
     var hasGeneration: Bool
     var otherSubresources: [String]
     var isVirtual: Bool
+    /// The kind is another form of one that is kept elsewhere.
+    var conversion: Conversion?
 
     init(
         _ resource: KubeResource, _ shortNames: [String] = [], categories: [String] = [], status: Bool = false, scale: Bool = false, generation: Bool = false,
-        subresources: [String] = [], isVirtual: Bool = false
+        subresources: [String] = [], isVirtual: Bool = false, conversion: Conversion? = nil
     ) {
+        self.conversion = conversion
         self.resource = resource
         self.shortNames = shortNames
         self.categories = categories
@@ -34,13 +37,14 @@ struct BuiltInKind: Sendable {
     static let all: [BuiltInKind] = [
         BuiltInKind(.namespaces, ["ns"], status: true, subresources: ["finalize"]),
         BuiltInKind(.nodes, ["no"], status: true),
-        BuiltInKind(.pods, ["po"], categories: ["all"], status: true, generation: true, subresources: ["binding", "eviction"]),
+        BuiltInKind(.pods, ["po"], categories: ["all"], status: true, generation: true, subresources: ["binding", "eviction", "log", "exec", "attach", "portforward", "proxy"]),
         BuiltInKind(.services, ["svc"], categories: ["all"], status: true),
         BuiltInKind(.endpoints, ["ep"]),
         BuiltInKind(.serviceAccounts, ["sa"], subresources: ["token"]),
         BuiltInKind(.secrets),
         BuiltInKind(.configMaps, ["cm"]),
         BuiltInKind(.events, ["ev"]),
+        BuiltInKind(other("events.k8s.io", "v1", "events", "Event"), ["ev"], conversion: .events),
         BuiltInKind(other("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim"), ["pvc"], status: true),
         BuiltInKind(other("", "v1", "persistentvolumes", "PersistentVolume", isNamespaced: false), ["pv"], status: true),
         BuiltInKind(other("", "v1", "limitranges", "LimitRange"), ["limits"]),
@@ -82,10 +86,10 @@ struct BuiltInKind: Sendable {
             versions: [
                 ServedVersion(
                     name: resource.version, hasStatus: hasStatus, scale: scale, otherSubresources: otherSubresources, schema: nil,
-                    columns: builtInColumns(resource.description), deprecation: nil, selectableFields: Selection.selectableFields(of: resource.description))
+                    columns: builtInColumns(conversion?.collection ?? resource.description), deprecation: nil, selectableFields: Selection.selectableFields(of: conversion?.collection ?? resource.description))
             ],
             storageVersion: resource.version, hasGeneration: hasGeneration, isVirtual: isVirtual,
-            collection: isVirtual ? -1 : store.collection(named: resource.description))
+            collection: isVirtual ? -1 : store.collection(named: conversion?.collection ?? resource.description), conversion: conversion)
     }
 
     private var singular: String { resource.kind.lowercased() }

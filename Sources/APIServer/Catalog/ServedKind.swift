@@ -25,11 +25,14 @@ final class ServedKind {
     let isVirtual: Bool
     /// Where the store keeps it; -1 for virtual kinds.
     let collection: Int
+    /// The kind is another form of one that is kept elsewhere.
+    let conversion: Conversion?
 
     init(
         group: String, plural: String, singular: String, kind: String, shortNames: [String] = [], categories: [String] = [], isNamespaced: Bool, isCustom: Bool = false,
-        versions: [ServedVersion], storageVersion: String, hasGeneration: Bool, isVirtual: Bool = false, collection: Int
+        versions: [ServedVersion], storageVersion: String, hasGeneration: Bool, isVirtual: Bool = false, collection: Int, conversion: Conversion? = nil
     ) {
+        self.conversion = conversion
         self.group = group
         self.plural = plural
         self.singular = singular
@@ -54,6 +57,23 @@ final class ServedKind {
     func version(_ name: String) -> ServedVersion? { versions.first { $0.name == name } }
     func apiVersion(_ version: String) -> String { group.isEmpty ? version : "\(group)/\(version)" }
     var storageAPIVersion: String { apiVersion(storageVersion) }
+
+    /// The object as this version shows it. Versions of a custom kind differ in nothing but their name (conversion strategy None).
+    func shown(_ object: Value, _ version: ServedVersion) -> Value {
+        if let conversion { return conversion.shown(object) }
+        if version.name == storageVersion { return object }
+        var object = object
+        object.put(.string(apiVersion(version.name)), at: "apiVersion")
+        return object
+    }
+
+    /// A document of a client as it is kept.
+    func stored(_ object: Value) -> Value {
+        if let conversion { return conversion.stored(object) }
+        var object = object
+        object.put(.string(storageAPIVersion), at: "apiVersion")
+        return object
+    }
 
     func key(namespace: String, name: String) -> KubeKey { KubeKey(isNamespaced ? namespace : "", name) }
 }

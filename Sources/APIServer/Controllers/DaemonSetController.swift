@@ -22,6 +22,7 @@ final class DaemonSetController: Reconciler {
     override func reconcile(_ key: KubeKey) throws(KubeStatus) {
         guard let set = registry.find(.daemonSets, namespace: key.namespace, name: key.name) else { return }
         let revision = DeploymentController.hash(set)
+        if !set.isTerminating { try keepRevision(of: set, hash: revision) }
         let selector = set.value.entries("spec", "template", "spec", "nodeSelector")
         let nodes = registry.all(.nodes).filter { node in !node.isTerminating && selector.allSatisfy { node.labels[$0.key] == $0.value } }
         let pods = pods(of: set)

@@ -67,6 +67,7 @@ final class DeploymentController: Reconciler {
         let first = isRecreate ? (total == 0 ? replicas(deployment) : 0) : others.isEmpty ? replicas(deployment) : max(0, min(replicas(deployment), replicas(deployment) + surge(deployment) - total))
         set.value.put(.int(first), at: "spec", "replicas")
         let made = try registry.create(.replicaSets, namespace: deployment.namespace, set.value)
+        if first > 0 { event(deployment, .deployments, "ScalingReplicaSet", "Scaled up replica set \(made.name) from 0 to \(first)") }
         try annotate(deployment, revision)
         return made
     }
@@ -112,6 +113,9 @@ final class DeploymentController: Reconciler {
 
     private func scale(_ set: KubeObject, to count: Int64) throws(KubeStatus) {
         if replicas(set) == count { return }
+        if let owner = set.controller, let deployment = registry.find(.deployments, namespace: set.namespace, name: owner.name) {
+            event(deployment, .deployments, "ScalingReplicaSet", "Scaled \(count > replicas(set) ? "up" : "down") replica set \(set.name) from \(replicas(set)) to \(count)")
+        }
         try registry.update(.replicaSets, namespace: set.namespace, name: set.name) { $0.value.put(.int(count), at: "spec", "replicas") }
     }
 

@@ -15,7 +15,10 @@ class Reconciler {
     private var runTimer: TimerID?
     /// Keys that come again later, in the order set.
     private var waiting: [(at: Instant, key: KubeKey)] = []
+    /// Look-up only: the keys in `waiting`.
+    private var isWaiting: Set<KubeKey> = []
     private var waitTimer: TimerID?
+    private var armedFor = Instant.zero
     /// Look-up only: how often a key has failed in a row.
     private var failures: [KubeKey: Int] = [:]
     private var isStopped = false
@@ -40,9 +43,17 @@ class Reconciler {
     }
 
     final func enqueue(_ key: KubeKey, after delay: Interval) {
-        if isStopped || waiting.contains(where: { $0.key == key }) { return }
-        waiting.append((host.now + delay, key))
-        armWait()
+        if isStopped { return }
+        let at = host.now + delay
+        if isWaiting.contains(key) {
+            // The earlier time holds.
+            guard let i = waiting.firstIndex(where: { $0.key == key }), at < waiting[i].at else { return }
+            waiting[i].at = at
+        } else {
+            isWaiting.insert(key)
+            waiting.append((at, key))
+        }
+        armWait(for: at)
     }
 
     /// For good.
@@ -51,19 +62,24 @@ class Reconciler {
         for timer in [runTimer, waitTimer].compactMap({ $0 }) { host.cancel(timer) }
         queue = []
         waiting = []
+        isWaiting = []
     }
 
-    private func armWait() {
+    /// Something is due at this time; an earlier one may be awaited already.
+    private func armWait(for at: Instant) {
+        if waitTimer != nil, at >= armedFor { return }
         if let waitTimer { host.cancel(waitTimer) }
-        waitTimer = nil
-        guard let first = waiting.map(\.at).min() else { return }
-        waitTimer = host.after(max(.zero, first - host.now)) { [self] in
+        armedFor = at
+        waitTimer = host.after(max(.zero, at - host.now)) { [self] in
             waitTimer = nil
             let now = host.now
             let due = waiting.filter { $0.at <= now }
             waiting.removeAll { $0.at <= now }
-            for (_, key) in due { enqueue(key) }
-            armWait()
+            for (_, key) in due {
+                isWaiting.remove(key)
+                enqueue(key)
+            }
+            if let first = waiting.map(\.at).min() { armWait(for: first) }
         }
     }
 

@@ -62,6 +62,7 @@ final class ReplicaSetController: Reconciler {
             creating[set.uid] = left == 0 ? nil : left
             if let failure {
                 host.log(.info, "apiserver::controllers", "replica set \(set.key): \(failure)")
+                event(set, .replicaSets, "FailedCreate", "Error creating: \(failure.message)", isWarning: true)
                 enqueue(set.key, after: .seconds(1))
             } else {
                 enqueue(set.key)

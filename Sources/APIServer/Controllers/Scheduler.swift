@@ -40,8 +40,12 @@ final class Scheduler: Reconciler {
             let count = counts[node.name] ?? 0
             if best.map({ count < $0.count }) ?? true { best = (node.name, count) }
         }
-        if let best { return try registry.bind(key, to: best.name) }
+        if let best {
+            try registry.bind(key, to: best.name)
+            return event(pod, .pods, "Scheduled", "Successfully assigned \(key) to \(best.name)")
+        }
         let message = nodes.isEmpty ? "no nodes available to schedule pods" : "0/\(nodes.count) nodes are available"
+        event(pod, .pods, "FailedScheduling", message, isWarning: true)
         try setStatus(.pods, pod) { [registry] status in
             status.setCondition("PodScheduled", false, reason: "Unschedulable", message: message, at: registry.timestamp)
         }

@@ -22,6 +22,7 @@ final class StatefulSetController: Reconciler {
     override func reconcile(_ key: KubeKey) throws(KubeStatus) {
         guard let set = registry.find(.statefulSets, namespace: key.namespace, name: key.name) else { return }
         let revision = DeploymentController.hash(set)
+        if !set.isTerminating { try keepRevision(of: set, hash: revision) }
         let pods = pods(of: set)
         let wanted = Int(clamping: set.value.number("spec", "replicas") ?? 1)
         let first = Int(clamping: set.value.number("spec", "ordinals", "start") ?? 0)

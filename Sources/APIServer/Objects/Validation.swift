@@ -1,6 +1,7 @@
 // What makes an object of a built-in kind invalid: the rules that users and the mesh run into. Custom kinds are judged by
 // their schema. Source: k8s.io/kubernetes pkg/apis/*/validation and k8s.io/apimachinery pkg/api/validation/objectmeta.go.
 
+import Base
 import Documents
 import Kube
 import OrderedCollections
@@ -8,6 +9,7 @@ import OrderedCollections
 extension Registry {
     func validate(_ pending: PendingWrite) throws(KubeStatus) {
         guard pending.operation != .delete else { return }
+        if let checkEscalation, pending.kind.group == "rbac.authorization.k8s.io" { try checkEscalation(pending) }
         var faults: [FieldFault] = []
         let object = pending.object
         Validation.metadata(object, old: pending.old, kind: pending.kind, &faults)
@@ -66,7 +68,11 @@ enum Validation {
         case "deployments.apps", "replicasets.apps", "statefulsets.apps", "daemonsets.apps": workload(object, old: old, &faults)
         case "jobs.batch": podSpec(object.member("spec", "template", "spec") ?? .null, "spec.template.spec", &faults)
         case "cronjobs.batch":
-            if (object.text("spec", "schedule") ?? "").isEmpty { faults.append(.required("spec.schedule")) }
+            let schedule = object.text("spec", "schedule") ?? ""
+            if schedule.isEmpty { faults.append(.required("spec.schedule")) } else {
+                do throws(Refusal) { _ = try CronSchedule(schedule) } catch { faults.append(.invalid("spec.schedule", .string(schedule), error.reason)) }
+            }
+            if let zone = object.text("spec", "timeZone"), !["UTC", "Etc/UTC"].contains(zone) { faults.append(.notSupported("spec.timeZone", .string(zone), ["Etc/UTC", "UTC"])) }
             podSpec(object.member("spec", "jobTemplate", "spec", "template", "spec") ?? .null, "spec.jobTemplate.spec.template.spec", &faults)
         case "services": service(object, &faults)
         case "configmaps", "secrets":
@@ -186,6 +192,17 @@ enum Validation {
     }
 
     private static func definition(_ object: Value, _ faults: inout [FieldFault]) {
+        // Versions that differ in more than their name need somebody else's code to be told apart.
+        if let strategy = object.text("spec", "conversion", "strategy"), strategy != "None" { faults.append(.notSupported("spec.conversion.strategy", .string(strategy), ["None"])) }
+        for (i, version) in object.items("spec", "versions").enumerated() {
+            let at = "spec.versions[\(i)]"
+            if (version.text("name") ?? "").isEmpty { faults.append(.required("\(at).name")) }
+            guard let root = version.member("schema", "openAPIV3Schema") else {
+                faults.append(.required("\(at).schema.openAPIV3Schema", "schemas are required"))
+                continue
+            }
+            if (root.text("type") ?? "").isEmpty { faults.append(.required("\(at).schema.openAPIV3Schema.type", "must not be empty at the root")) }
+        }
         let plural = object.text("spec", "names", "plural") ?? ""
         let group = object.text("spec", "group") ?? ""
         if plural.isEmpty { faults.append(.required("spec.names.plural")) }

@@ -83,6 +83,16 @@ struct Structure {
         }
     }
 
+    /// How lists in this field of a built-in type are merged.
+    static func list(_ field: String, of type: String) -> ListMerge {
+        switch type {
+        case "Container", "EphemeralContainer": builtInList("", ["containers", field])
+        case "ServiceSpec": builtInList("services", ["spec", field])
+        case "NodeStatus": builtInList("nodes", ["status", field])
+        default: builtInList("", [field])
+        }
+    }
+
     private static func builtInList(_ kind: String, _ path: [String]) -> ListMerge {
         switch path.last {
         case "containers", "initContainers", "ephemeralContainers", "env", "volumes", "imagePullSecrets", "webhooks", "secrets", "resourceClaims": return .map(keys: ["name"])

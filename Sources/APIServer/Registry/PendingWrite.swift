@@ -11,8 +11,10 @@ struct WriteOptions {
     var fieldOwner = ""
     /// Apply takes over fields of other managers.
     var isForced = false
-    /// Unknown fields of custom resources are an error instead of being dropped.
+    /// Unknown fields are an error instead of being dropped.
     var isStrict = false
+    /// Unknown fields are dropped without a word.
+    var isSilent = false
 
     init() {}
 
@@ -23,7 +25,12 @@ struct WriteOptions {
         }
         fieldOwner = query["fieldManager"] ?? ""
         isForced = query.flag("force")
-        isStrict = query["fieldValidation"] == "Strict"
+        let validation = query["fieldValidation"] ?? "Warn"
+        guard ["Strict", "Warn", "Ignore"].contains(validation) else {
+            throw .invalid(kind: "PatchOptions", group: "meta.k8s.io", name: "", [.notSupported("fieldValidation", .string(validation), ["", "Ignore", "Warn", "Strict"])])
+        }
+        isStrict = validation == "Strict"
+        isSilent = validation == "Ignore"
     }
 }
 

@@ -21,7 +21,7 @@ extension Registry {
         object.put(timestamp, at: "metadata", "creationTimestamp")
         for member in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] { object.put(nil, at: "metadata", member) }
         object.put(kind.hasGeneration ? .int(1) : nil, at: "metadata", "generation")
-        object.put(.string(kind.storageAPIVersion), at: "apiVersion")
+        object = kind.stored(object)
         if version.hasStatus { object.put(nil, at: "status") }
         var pending = PendingWrite(
             kind: kind, version: version, key: kind.key(namespace: namespace, name: name), operation: .create, old: nil, object: object, caller: caller, options: options)
@@ -86,20 +86,37 @@ extension Registry {
         }
     }
 
-    /// Fills in what the kind says of absent fields, and drops what a custom kind's schema does not know.
+    /// Fills in what the kind says of absent fields, and drops what the kind does not know.
     func complete(_ pending: inout PendingWrite) throws(KubeStatus) {
         if pending.kind.isCustom {
             guard let schema = pending.version.schema else { return }
             var unknown: [String] = []
             pending.object = schema.completed(pending.object, unknown: &unknown)
-            if !unknown.isEmpty, pending.options.isStrict {
-                throw .badRequest("\(pending.kind.kind) in version \"\(pending.version.name)\" cannot be handled as a \(pending.kind.kind): strict decoding error: \(unknown.map { "unknown field \"\($0)\"" }.joined(separator: ", "))")
-            }
-            pending.warnings += unknown.map { "unknown field \"\($0)\"" }
+            try dropped(unknown, &pending)
         } else {
+            // What the server itself writes is well-formed.
+            if pending.caller != .controller, let type = pending.kind.conversion.map({ BuiltInType.named($0.storedType) }) ?? BuiltInType.of(pending.kind) {
+                let findings = type.judge(pending.object)
+                if let mistyped = findings.mistyped {
+                    throw .badRequest("\(pending.kind.kind) in version \"\(pending.version.name)\" cannot be handled as a \(pending.kind.kind): \(mistyped)")
+                }
+                if !findings.unknown.isEmpty {
+                    try dropped(findings.unknown, &pending)
+                    pending.object = type.pruned(pending.object)
+                }
+            }
             Defaults.apply(to: &pending.object, kind: pending.kind.name)
             if pending.kind.name == "pods", pending.operation == .create { completePod(&pending.object) }
         }
+    }
+
+    private func dropped(_ unknown: [String], _ pending: inout PendingWrite) throws(KubeStatus) {
+        if unknown.isEmpty || pending.options.isSilent { return }
+        let sentences = unknown.map { "unknown field \"\($0)\"" }
+        if pending.options.isStrict {
+            throw .badRequest("\(pending.kind.kind) in version \"\(pending.version.name)\" cannot be handled as a \(pending.kind.kind): strict decoding error: \(sentences.joined(separator: ", "))")
+        }
+        pending.warnings += sentences.filter { !pending.warnings.contains($0) }
     }
 }
 

@@ -28,8 +28,7 @@ extension Registry {
         if let uid = asked.text("metadata", "uid"), !uid.isEmpty, uid != old.text("metadata", "uid") {
             throw .conflict(kind, key.name, "Precondition failed: UID in precondition: \(uid), UID in object meta: \(old.text("metadata", "uid") ?? "")")
         }
-        var object = merged(asked, into: old, kind, version, subresource: subresource)
-        object.put(.string(kind.storageAPIVersion), at: "apiVersion")
+        let object = merged(kind.stored(asked), into: old, kind, version, subresource: subresource)
         var pending = PendingWrite(
             kind: kind, version: version, key: key, subresource: subresource, operation: .update, old: old, object: object, caller: caller, options: options)
         try complete(&pending)

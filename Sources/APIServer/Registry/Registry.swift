@@ -14,6 +14,10 @@ final class Registry {
     private var random: Random
     /// Addresses of services; nil until options are known.
     var serviceAddresses: ServiceAddresses
+    /// Controllers say what they did, as events.
+    var recordsEvents = false
+    /// Refuses a write that gives somebody more than its caller has; nil: access is not enforced.
+    var checkEscalation: ((PendingWrite) throws(KubeStatus) -> Void)?
     /// Hears that kinds have come or gone.
     var onCatalogChange: () -> Void = {}
 
@@ -57,13 +61,8 @@ final class Registry {
         return kind
     }
 
-    /// The object as this version shows it. Versions of a kind differ in nothing but their name (conversion strategy None).
-    func shown(_ object: Value, _ kind: ServedKind, _ version: ServedVersion) -> Value {
-        if version.name == kind.storageVersion { return object }
-        var object = object
-        object.put(.string(kind.apiVersion(version.name)), at: "apiVersion")
-        return object
-    }
+    /// The object as this version shows it.
+    func shown(_ object: Value, _ kind: ServedKind, _ version: ServedVersion) -> Value { kind.shown(object, version) }
 
     // MARK: Reading
 

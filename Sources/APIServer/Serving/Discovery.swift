@@ -73,6 +73,9 @@ struct Discovery {
             case "token": found.append((name, ["create"], ("authentication.k8s.io", "v1", "TokenRequest")))
             case "eviction": found.append((name, ["create"], ("policy", "v1", "Eviction")))
             case "binding": found.append((name, ["create"], ("", "v1", "Binding")))
+            case "log": found.append((name, ["get"], ("", "v1", "Pod")))
+            case "exec", "attach", "portforward": found.append((name, ["create", "get"], ("", "v1", "Pod\(name == "portforward" ? "PortForward" : name == "exec" ? "Exec" : "Attach")Options")))
+            case "proxy": found.append((name, ["create", "delete", "get", "patch", "update"], ("", "v1", "PodProxyOptions")))
             case "finalize": found.append((name, ["update"], ("", "v1", "Namespace")))
             default: break
             }

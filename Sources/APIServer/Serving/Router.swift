@@ -20,6 +20,8 @@ final class Router {
     var watch: (Exchange, WatchCursor, [Value], ServedKind, ServedVersion, Representation.Form, TableForm.Objects, WatchOptions) -> Void = { _, _, _, _, _, _, _, _ in }
     /// Gets an event for each request; nil: nobody listens.
     var onAudit: ((Value) -> Void)?
+    /// Answers `pods/log`.
+    var podLogs: PodLogSource?
     private let log: Log
 
     init(registry: Registry, writer: Writer, authenticator: Authenticator, isEnforced: Bool, version: String, log: Log) {
@@ -37,7 +39,7 @@ final class Router {
         let query = Query(target[mark...].dropFirst())
         let accept = exchange.head.headers.first("accept")
         if target[..<mark] == "/openapi/v2", let accept, accept.hasPrefix(OpenAPIBytes.askedMediaType) || accept.hasPrefix(OpenAPIBytes.mediaType) {
-            return exchange.answer(200, type: OpenAPIBytes.mediaType, OpenAPIBytes.document(OpenAPI(catalog: registry.catalog, version: version).whole))
+            return exchange.answer(200, type: OpenAPIBytes.mediaType, openAPIBytes())
         }
         guard let representation = Representation(accept: accept) else {
             return fail(exchange, KubeStatus(code: 406, reason: .notAcceptable, message: "only the following media types are accepted: application/json"))
@@ -59,6 +61,15 @@ final class Router {
             fail(exchange, error)
         }
     }
+
+    /// Old clients ask for it before each write: kept as long as the kinds are the same.
+    private func openAPIBytes() -> [UInt8] {
+        if let kept = openAPIKept, kept.revision == registry.catalog.revision { return kept.bytes }
+        let bytes = OpenAPIBytes.document(OpenAPI(catalog: registry.catalog, version: version).whole)
+        openAPIKept = (registry.catalog.revision, bytes)
+        return bytes
+    }
+    private var openAPIKept: (revision: Int, bytes: [UInt8])?
 
     // MARK: Who
 
@@ -101,6 +112,15 @@ final class Router {
     }
 
     private func perform(_ method: HTTPMethod, _ request: APIRequest, hasName: Bool, _ done: @escaping (Result<Answer, KubeStatus>, [String]) -> Void) {
+        if let podLogs, method == .get, hasName, request.kind.name == "pods", request.subresource == "log" {
+            do throws(KubeStatus) {
+                let pod = KubeObject(try registry.get(request.kind, request.key))
+                let container = try PodAccess.container(request, pod)
+                return podLogs(pod, container, request.query.number("tailLines").map { Int(clamping: $0) }) { result in
+                    done(result.map { .bytes(200, type: "text/plain", $0) }, [])
+                }
+            } catch { return done(.failure(error), []) }
+        }
         let verbs = Verbs(registry: registry, writer: writer, authenticator: authenticator, isEnforced: isEnforced)
         switch (method, hasName) {
         case (.get, false), (.head, false): verbs.read(request, done) { () throws(KubeStatus) in try verbs.listOrWatch(request) }

@@ -99,12 +99,7 @@ final class ServedWatch {
         hasColumns = false
     }
 
-    private func shown(_ object: Value) -> Value {
-        if version.name == kind.storageVersion { return object }
-        var object = object
-        object.put(.string(kind.apiVersion(version.name)), at: "apiVersion")
-        return object
-    }
+    private func shown(_ object: Value) -> Value { kind.shown(object, version) }
 
     private func bookmark(isInitialEnd: Bool = false) {
         var metadata = Value.members(["resourceVersion": .string(String(cursor.version)), "creationTimestamp": .null])

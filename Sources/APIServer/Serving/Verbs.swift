@@ -41,6 +41,7 @@ struct Verbs {
         case "scale":
             guard let paths = request.version.scale else { throw .pathNotFound }
             return .document(200, Scale.document(object, paths))
+        case _ where PodAccess.subresources.contains(request.subresource) && request.version.otherSubresources.contains(request.subresource): throw PodAccess.refusal(request, KubeObject(object))
         default: throw .pathNotFound
         }
         return .object(200, object, request.kind, request.version)
@@ -77,12 +78,14 @@ struct Verbs {
     func createSubresource(_ request: APIRequest, _ done: @escaping Done) {
         do throws(KubeStatus) {
             guard request.version.otherSubresources.contains(request.subresource) else { throw request.subresource.isEmpty ? KubeStatus.methodNotAllowed : .pathNotFound }
+            if PodAccess.subresources.contains(request.subresource) { throw PodAccess.refusal(request, KubeObject(try registry.get(request.kind, request.key))) }
             let document = try request.document()
             switch request.subresource {
             case "token": done(.success(.document(201, try token(request, document))), [])
             case "binding": try bind(request, document, done)
             case "eviction":
                 let options = try DeleteOptions(document.member("deleteOptions"), request.query)
+                try registry.admitEviction(request.key, isDryRun: options.isDryRun)
                 writer.submit(attempts: registry.limits.patchAttemptsMax, deletion: options) { () throws(KubeStatus) in
                     try registry.prepareDelete(request.kind, request.version, request.key, options, request.caller)
                 } _: { result in
