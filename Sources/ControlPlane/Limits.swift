@@ -15,5 +15,24 @@ public struct ControlPlaneLimits: Sendable {
     /// missed notifications were a real incident upstream (linkerd2 #15109).
     public var issuerPollInterval = Interval.seconds(10)
 
+    /// Time between two looks at a webhook's certificate. Source: ours, as for the issuer.
+    public var certificatePollInterval = Interval.seconds(10)
+
+    /// Bytes of one review. When more: 413, and the webhook's failure policy decides. Source: linkerd2 controller/webhook/server.go;
+    /// the API server itself takes objects of 3 MB at most.
+    public var webhookBodyBytesMax = 10 * 1024 * 1024
+
+    /// Bytes of all reviews that are being received. When more: 503. Source: ours; a memory bound that lets six of the largest in.
+    public var webhookBodiesBytesMax = 64 * 1024 * 1024
+
+    /// From a review's head to its last byte. When over: 408. Source: linkerd2 controller/webhook/server.go, ReadHeaderTimeout.
+    public var webhookBodyTimeout = Interval.seconds(15)
+
+    /// Reviews whose pod's owner is being looked up. When more: the pod is judged without its owner's name. Source: ours; each holds one pod.
+    public var ownersLookedUpMax = 256
+
+    /// How long a pod's creation may wait for the name of its owner. Source: ours; an API server waits 10 s for the webhook.
+    public var ownerLookUpTimeout = Interval.seconds(2)
+
     public init() {}
 }

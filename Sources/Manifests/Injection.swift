@@ -156,7 +156,7 @@ public struct Injector: Sendable {
         labels["linkerd.io/workload-ns"] = namespace
         if workload.kind != "pod" {
             labels["linkerd.io/proxy-\(workload.kind)"] = workload.name
-        } else if let owner = surroundings.owner {
+        } else if let owner = surroundings.owner, Self.ownerKinds.contains(owner.kind.lowercased()) {
             labels["linkerd.io/proxy-\(owner.kind.lowercased())"] = owner.name
         }
         pod.setMetadata("labels", labels)
@@ -177,6 +177,9 @@ public struct Injector: Sendable {
         pod.put(.array(pod.items("spec", "volumes") + values.volumes()), at: "spec", "volumes")
         report.outcome = .injected
     }
+
+    /// What a pod may be labelled as belonging to. Source: linkerd2 pkg/k8s/labels.go.
+    private static let ownerKinds = ["deployment", "replicaset", "daemonset", "statefulset", "job", "cronjob", "replicationcontroller"]
 
     /// Those of the opaque ports that a pod's containers expose; nil for none.
     static func exposedPorts(of pod: Value, in opaque: String) -> String? {

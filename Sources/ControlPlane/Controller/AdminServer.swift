@@ -11,8 +11,7 @@ public final class AdminServer: HTTPRequestHandler {
     /// Answers `/ready`.
     public var isReady = false
     public let metrics: MetricsRegistry
-    /// Called before metrics are printed, to bring gauges up to date.
-    public var beforeMetrics: (() -> Void)?
+    private var refreshers: [() -> Void] = []
     private var server: HTTPServer?
 
     public init(batch: FlushBatch, address: SocketAddress, metrics: MetricsRegistry) throws(HostFailure) {
@@ -20,11 +19,15 @@ public final class AdminServer: HTTPRequestHandler {
         server = try HTTPServer(batch: batch, address: address, handler: self)
     }
 
+    /// `refresh` is called before metrics are printed, to bring gauges up to date.
+    public func beforeMetrics(_ refresh: @escaping () -> Void) { refreshers.append(refresh) }
+
     public var address: SocketAddress { server?.address ?? SocketAddress(.any, 0) }
 
     public func close() {
         server?.close()
         server = nil
+        refreshers = []
     }
 
     public func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool, peer: HTTPPeer) {
@@ -35,7 +38,7 @@ public final class AdminServer: HTTPRequestHandler {
         case "/live": stream.respond(status: 200, headers: text, body: [UInt8]("live\n"))
         case "/ready": isReady ? stream.respond(status: 200, headers: text, body: [UInt8]("ok\n")) : stream.respond(status: 503, headers: text, body: [UInt8]("not ready\n"))
         case "/metrics":
-            beforeMetrics?()
+            for refresh in refreshers { refresh() }
             stream.respond(status: 200, headers: [("content-type", "text/plain; version=0.0.4; charset=utf-8")], body: Array(metrics.exposition().utf8))
         default: stream.respond(status: 404, headers: text, body: [UInt8]("not found\n"))
         }

@@ -1,5 +1,5 @@
-// What all controllers share: a client of the API server, an admin port, a gRPC port that opens when the controller is ready,
-// and an orderly end. Each controller adds its service.
+// What all controllers share: a client of the API server, an admin port, a gRPC port or a webhook that opens when the controller
+// is ready, and an orderly end. Each controller adds its service.
 
 import Base
 import HTTP
@@ -22,8 +22,11 @@ public final class Controller {
     /// Where the service listens; nil until it is ready.
     public private(set) var address: SocketAddress?
     private var credentials: ControllerCredentials?
+    private var webhooks: [(server: WebhookServer, certificate: ServingCertificate)] = []
     private var onStop: [() -> Void] = []
     private var isStopping = false
+    /// Parts that do not stand yet.
+    private var partsAwaited = 0
 
     /// Binds the admin port; the service's port opens with `serve`. Refused when the API server's address or credentials
     /// cannot be read, or the port is taken.
@@ -60,7 +63,36 @@ public final class Controller {
             return host.exit(1)
         }
         host.log(.info, "controller", "\(name) serves on \(options.address)\(tls == nil ? "" : " with TLS")")
-        if let credentials { credentials.onReady { [self] in admin.isReady = !isStopping } } else { admin.isReady = true }
+        let stands = awaitPart()
+        if let credentials { credentials.onReady(stands) } else { stands() }
+    }
+
+    /// Opens a webhook's port at once; connections are refused until there is a certificate, and until then we are not ready.
+    func serve(webhook judge: any AdmissionJudge, _ webhook: WebhookOptions) {
+        guard !isStopping else { return }
+        let certificate = ServingCertificate(
+            host: host, certificatePath: webhook.certificatePath, keyPath: webhook.keyPath, interval: options.limits.certificatePollInterval, metrics: metrics)
+        do throws(HostFailure) {
+            let server = try WebhookServer(batch: batch, address: webhook.address, certificate: certificate, judge: judge, metrics: metrics, limits: options.limits)
+            webhooks.append((server, certificate))
+        } catch {
+            host.log(.error, "controller", "\(name): \(error)")
+            certificate.stop()
+            return host.exit(1)
+        }
+        host.log(.info, "controller", "\(name) answers webhooks on \(webhook.address)")
+        admin.beforeMetrics { certificate.measure() }
+        certificate.onReady(awaitPart())
+    }
+
+    /// We are ready when every part that was begun stands: call what this returns when this one does.
+    func awaitPart() -> () -> Void {
+        partsAwaited += 1
+        admin.isReady = false
+        return { [self] in
+            partsAwaited -= 1
+            admin.isReady = partsAwaited == 0 && !isStopping
+        }
     }
 
     /// Called at the beginning of the end.
@@ -78,15 +110,24 @@ public final class Controller {
             if isDone { return }
             isDone = true
             server.close()
+            for webhook in webhooks { webhook.server.close() }
             admin.close()
             client.close()
             resolver.close()
             host.exit(0)
         }
         let timer = host.after(options.drainTimeout) { finish() }
-        server.drain { [self] in
+        var left = 1 + webhooks.count
+        let drained = { [self] in
+            left -= 1
+            guard left == 0 else { return }
             host.cancel(timer)
             finish()
+        }
+        server.drain(drained)
+        for webhook in webhooks {
+            webhook.certificate.stop()
+            webhook.server.drain(drained)
         }
     }
 }

@@ -39,3 +39,14 @@ public struct ControllerOptions: Sendable {
         public init() {}
     }
 }
+
+/// Where a webhook answers, and with what certificate. Source: linkerd2 pkg/k8s, MountPathTLSCrtPEM and MountPathTLSKeyPEM.
+public struct WebhookOptions: Sendable {
+    public var address: SocketAddress
+    /// PEM, leaf first.
+    public var certificatePath = "/var/run/linkerd/tls/tls.crt"
+    /// PEM.
+    public var keyPath = "/var/run/linkerd/tls/tls.key"
+
+    public init(address: SocketAddress) { self.address = address }
+}

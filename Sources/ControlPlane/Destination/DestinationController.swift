@@ -39,7 +39,7 @@ public final class DestinationController {
 extension Controller {
     /// The cache sizes of the informers as metrics, and their end with ours.
     func expose(_ feed: ClusterFeed) {
-        admin.beforeMetrics = { [metrics] in
+        admin.beforeMetrics { [metrics] in
             for informer in feed.informers {
                 metrics.gauge("\(informer.resource.plural)_cache_size", help: "Number of items in the client-go \(informer.resource.plural) cache", [("cluster", "local")]).value = Double(informer.count)
             }

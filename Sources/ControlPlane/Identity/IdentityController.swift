@@ -62,7 +62,7 @@ public final class IdentityController {
             credentials = .issued(by: { [service] in service.issuer }, name: tls.localName.isEmpty ? identity.localName : tls.localName, anchors: anchors, options: identity.service, host: host)
         }
         let issuerTTL = controller.metrics.gauge("issuer_cert_ttl_seconds", help: "The remaining seconds in the issuer certificate's TTL")
-        controller.admin.beforeMetrics = { [service] in
+        controller.admin.beforeMetrics { [service] in
             if let issuer = service.issuer { issuerTTL.value = Double((issuer.notAfter - host.wall).seconds) }
         }
         controller.onStop { [self] in
