@@ -82,9 +82,9 @@ struct Policy: ControllerCommand {
     @Option(help: "Domain of cluster names.") var clusterDomain = "cluster.local"
     @Option(help: "Policy of ports without a Server.") var defaultPolicy = "all-unauthenticated"
     @Option(help: "Ports that are opaque unless told otherwise.") var defaultOpaquePorts = "25,587,3306,4444,5432,6379,9300,11211"
-    @Option(help: "Accepted: admission is not served here.") var serverAddr = ""
-    @Option(help: "Accepted: admission is not served here.") var serverTlsKey = ""
-    @Option(help: "Accepted: admission is not served here.") var serverTlsCerts = ""
+    @Option(help: "Address of the admission webhook; empty: nothing is judged.") var serverAddr = ""
+    @Option(help: "PEM file of the webhook's key.") var serverTlsKey = "/var/run/linkerd/tls/tls.key"
+    @Option(help: "PEM file of the webhook's certificate.") var serverTlsCerts = "/var/run/linkerd/tls/tls.crt"
     @Option(help: "Accepted: EgressNetworks are not read.") var globalEgressNetworkNamespace = "linkerd-egress"
 
     func policy() throws -> PolicyOptions {
@@ -112,9 +112,18 @@ struct Policy: ControllerCommand {
     func validate() throws {
         _ = try policy()
         _ = try controller()
+        _ = try webhook()
     }
 
-    func start(on host: any Host) throws -> AnyObject { try PolicyController.run(host: host, options: try controller(), policy: try policy()) }
+    func webhook() throws -> WebhookOptions? {
+        if serverAddr.isEmpty { return nil }
+        var options = WebhookOptions(address: try parseAddress(serverAddr))
+        options.certificatePath = serverTlsCerts
+        options.keyPath = serverTlsKey
+        return options
+    }
+
+    func start(on host: any Host) throws -> AnyObject { try PolicyController.run(host: host, options: try controller(), policy: try policy(), webhook: try webhook()) }
 }
 
 struct Identity: ControllerCommand {

@@ -8,7 +8,8 @@ import Platform
 
 struct Root: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "weft-controller", abstract: "The control plane of the mesh, one component a process.", subcommands: [Destination.self, Identity.self, Policy.self])
+        commandName: "weft-controller", abstract: "The control plane of the mesh, one component a process.", 
+        subcommands: [Destination.self, Identity.self, Policy.self, ProxyInjector.self, ProfileValidation.self])
 }
 
 /// One line on stderr.

@@ -83,11 +83,14 @@ public final class InjectorController: AdmissionJudge {
     }
 
     private func verdict(_ request: AdmissionRequest, _ owner: PodOwners.Owner?) throws(Refusal) -> AdmissionVerdict {
+        // The question says what it is about, even where the object does not repeat it.
+        var written = request.object
+        if written.text("kind") == nil { written.put(.string(request.kind), at: "kind") }
         var surroundings = Injector.Surroundings()
         surroundings.namespace = request.namespace
         surroundings.namespaceAnnotations = namespaces["", request.namespace]?.annotations ?? [:]
         if let owner { surroundings.owner = (owner.kind, owner.key.name) }
-        let place = Injector.annotationPlace(request.object, in: surroundings)
+        let place = Injector.annotationPlace(written, in: surroundings)
         let labels = [("owner_kind", owner?.kind.lowercased() ?? request.kind.lowercased()), ("namespace", request.namespace), ("annotation_at", place)]
         count("proxy_inject_admission_requests_total", "A counter for number of admission requests to proxy injector.", labels)
 
@@ -95,7 +98,7 @@ public final class InjectorController: AdmissionJudge {
         let object: Value
         let report: InjectionReport
         do throws(InjectionError) {
-            (object, report) = try injector.admit(request.object, in: surroundings)
+            (object, report) = try injector.admit(written, in: surroundings)
         } catch {
             throw Refusal(error.reason)
         }
@@ -106,7 +109,7 @@ public final class InjectorController: AdmissionJudge {
         controller.host.log(.info, "injector", "\(request.subject) \(report.outcome.rawValue)\(report.reasons.isEmpty ? "" : ": " + report.reasons.map(\.sentence).joined(separator: ", "))")
 
         var verdict = AdmissionVerdict.allowed
-        verdict.patch = JSONPatch(from: request.object, to: object)
+        verdict.patch = JSONPatch(from: written, to: object)
         verdict.warnings = report.warnings
         return verdict
     }

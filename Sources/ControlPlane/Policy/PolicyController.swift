@@ -1,5 +1,5 @@
-// The policy services as a process: informers fill the index, the gRPC port opens once they have. Admission and the status of
-// routes are deliberately absent. Source: linkerd2 policy-controller runtime/src.
+// The policy services as a process: informers fill the index, the gRPC port opens once they have, and a webhook judges what is to
+// be written. Source: linkerd2 policy-controller runtime/src.
 
 import Base
 import GRPC
@@ -18,11 +18,12 @@ public final class PolicyController {
     public static let defaults = ControllerOptions(address: SocketAddress(.any, 8090), adminAddress: SocketAddress(.any, 9990))
 
     /// Starts; the caller keeps it while it is to run. It ends itself when the host shuts down.
-    public static func run(host: any Host, options: ControllerOptions = defaults, policy: PolicyOptions) throws(Refusal) -> PolicyController {
-        try PolicyController(host: host, options: options, policy: policy)
+    /// `webhook` nil: nothing is judged.
+    public static func run(host: any Host, options: ControllerOptions = defaults, policy: PolicyOptions, webhook: WebhookOptions? = nil) throws(Refusal) -> PolicyController {
+        try PolicyController(host: host, options: options, policy: policy, webhook: webhook)
     }
 
-    private init(host: any Host, options: ControllerOptions, policy: PolicyOptions) throws(Refusal) {
+    private init(host: any Host, options: ControllerOptions, policy: PolicyOptions, webhook: WebhookOptions?) throws(Refusal) {
         controller = try Controller(name: "policy", host: host, options: options)
         let index = ClusterIndex(clusterDomain: policy.clusterDomain)
         feed = ClusterFeed(client: controller.client, index: index, kinds: ClusterFeed.Kind.policy, policy: policy)
@@ -37,8 +38,13 @@ public final class PolicyController {
         controller.expose(feed)
         // Linkerd runs the policy service in the destination's pod, under its service account.
         let credentials = try controller.credentials(component: "destination", namespace: policy.controlPlaneNamespace, trustDomain: policy.identityDomain)
-        feed.onSynced { [controller] in controller.serve(credentials: credentials) }
+        let isListed = controller.awaitPart()
+        feed.onSynced { [controller] in
+            controller.serve(credentials: credentials)
+            isListed()
+        }
         feed.start()
+        if let webhook { controller.serve(webhook: PolicyAdmission(host: host), webhook) }
     }
 
     private static func result<Response>(_ body: () throws(GRPCStatus) -> Response) -> Result<Response, GRPCStatus> {
