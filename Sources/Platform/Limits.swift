@@ -6,5 +6,8 @@ public struct PlatformLimits: Sendable {
     /// Prometheus warns about targets far smaller.
     public var metricSeriesMax = 100_000
 
+    /// Series of one family, so that no family crowds out the others. Unit: series. When full: as above. Source: ours, a fifth.
+    public var metricFamilySeriesMax = 20_000
+
     public init() {}
 }

@@ -1,5 +1,5 @@
-// Counters, gauges and histograms of one process and their text form. A series is an object held by whoever counts, so the
-// hot path adds to a field; families and series keep the order of their birth, so two runs print the same bytes.
+// Counters, gauges and histograms of one loop. A series is an object held by whoever counts, so the hot path adds to a field; families
+// and series keep the order of their birth, so two runs print the same bytes. How they are printed is in MetricsSnapshot.swift.
 
 import Base
 
@@ -42,14 +42,12 @@ public final class Histogram {
 
 /// Families by name and series by labels.
 public final class MetricsRegistry {
-    public enum Kind: String { case counter, gauge, histogram }
-
     private struct Family {
-        var name: String
-        var help: String
-        var kind: Kind
+        var description: MetricFamily
         var metrics: [Metric] = []
         var histograms: [Histogram] = []
+
+        var count: Int { metrics.count + histograms.count }
     }
 
     private var families: [Family] = []
@@ -61,48 +59,64 @@ public final class MetricsRegistry {
 
     public init(limits: PlatformLimits = PlatformLimits()) { self.limits = limits }
 
-    /// The series with these labels, made at first use. The full sample name is `name` as given.
-    public func counter(_ name: String, help: String, _ labels: [(String, String)] = []) -> Metric { metric(name, help, .counter, labels) }
-    public func gauge(_ name: String, help: String, _ labels: [(String, String)] = []) -> Metric { metric(name, help, .gauge, labels) }
+    /// The series with these labels, made at first use.
+    public func metric(_ family: MetricFamily, _ labels: [(String, String)] = []) -> Metric {
+        check(family, labels)
+        return metric(self.family(family), labels)
+    }
 
+    public func histogram(_ family: MetricFamily, _ labels: [(String, String)] = []) -> Histogram {
+        check(family, labels)
+        return histogram(self.family(family), labels)
+    }
+
+    /// Families of whoever has no list of them; the name as samples have it.
+    public func counter(_ name: String, help: String, _ labels: [(String, String)] = []) -> Metric { metric(family(MetricFamily(name, .counter, help)), labels) }
+    public func gauge(_ name: String, help: String, _ labels: [(String, String)] = []) -> Metric { metric(family(MetricFamily(name, .gauge, help)), labels) }
     public func histogram(_ name: String, help: String, bounds: [Double], _ labels: [(String, String)] = []) -> Histogram {
-        let family = family(name, help, .histogram)
+        histogram(family(MetricFamily(name, .histogram, help, bounds: bounds)), labels)
+    }
+
+    private func check(_ family: MetricFamily, _ labels: [(String, String)]) {
+        for (name, _) in labels { invariant(family.allows(name), "a series has only labels that its family knows") }
+    }
+
+    private func histogram(_ family: Int, _ labels: [(String, String)]) -> Histogram {
         let text = Self.format(labels)
-        let key = name + text
+        let key = families[family].description.name + text
         if let i = seriesIndex[key] { return families[family].histograms[i] }
-        let made = Histogram(labels: text, bounds: bounds)
-        guard hasRoom else { return made }
+        let made = Histogram(labels: text, bounds: families[family].description.bounds)
+        guard hasRoom(family) else { return made }
         seriesIndex[key] = families[family].histograms.count
         families[family].histograms.append(made)
         return made
     }
 
-    private func metric(_ name: String, _ help: String, _ kind: Kind, _ labels: [(String, String)]) -> Metric {
-        let family = family(name, help, kind)
+    private func metric(_ family: Int, _ labels: [(String, String)]) -> Metric {
         let text = Self.format(labels)
-        let key = name + text
+        let key = families[family].description.name + text
         if let i = seriesIndex[key] { return families[family].metrics[i] }
         let made = Metric(labels: text)
-        guard hasRoom else { return made }
+        guard hasRoom(family) else { return made }
         seriesIndex[key] = families[family].metrics.count
         families[family].metrics.append(made)
         return made
     }
 
     /// Without room a series counts for its holder alone and is not shown.
-    private var hasRoom: Bool {
-        if seriesIndex.count < limits.metricSeriesMax { return true }
+    private func hasRoom(_ family: Int) -> Bool {
+        if seriesIndex.count < limits.metricSeriesMax, families[family].count < limits.metricFamilySeriesMax { return true }
         refusedCount += 1
         return false
     }
 
-    private func family(_ name: String, _ help: String, _ kind: Kind) -> Int {
-        if let i = familyIndex[name] {
-            invariant(families[i].kind == kind, "one metric family has one kind")
+    private func family(_ description: MetricFamily) -> Int {
+        if let i = familyIndex[description.name] {
+            invariant(families[i].description.kind == description.kind, "one metric family has one kind")
             return i
         }
-        familyIndex[name] = families.count
-        families.append(Family(name: name, help: help, kind: kind))
+        familyIndex[description.name] = families.count
+        families.append(Family(description: description))
         return families.count - 1
     }
 
@@ -110,13 +124,14 @@ public final class MetricsRegistry {
     /// nothing behind. A series that is asked for again begins at zero, which Prometheus takes for a restart.
     public func sweep(now: Instant, idle: Interval) {
         for f in families.indices {
+            let name = families[f].description.name
             var isChanged = false
             for i in families[f].metrics.indices.reversed() {
                 guard isKnownUniquelyReferenced(&families[f].metrics[i]) else { continue }
                 let metric = families[f].metrics[i]
                 if let swept = metric.swept, swept.value == metric.value {
                     if now - swept.at < idle { continue }
-                    seriesIndex[families[f].name + metric.labels] = nil
+                    seriesIndex[name + metric.labels] = nil
                     families[f].metrics.remove(at: i)
                     isChanged = true
                 } else {
@@ -128,7 +143,7 @@ public final class MetricsRegistry {
                 let histogram = families[f].histograms[i]
                 if let swept = histogram.swept, swept.count == histogram.count {
                     if now - swept.at < idle { continue }
-                    seriesIndex[families[f].name + histogram.labels] = nil
+                    seriesIndex[name + histogram.labels] = nil
                     families[f].histograms.remove(at: i)
                     isChanged = true
                 } else {
@@ -136,51 +151,47 @@ public final class MetricsRegistry {
                 }
             }
             if !isChanged { continue }
-            for (i, metric) in families[f].metrics.enumerated() { seriesIndex[families[f].name + metric.labels] = i }
-            for (i, histogram) in families[f].histograms.enumerated() { seriesIndex[families[f].name + histogram.labels] = i }
+            for (i, metric) in families[f].metrics.enumerated() { seriesIndex[name + metric.labels] = i }
+            for (i, histogram) in families[f].histograms.enumerated() { seriesIndex[name + histogram.labels] = i }
         }
     }
 
     /// Series now known. Unit: series.
     public var seriesCount: Int { seriesIndex.count }
 
-    private static func format(_ labels: [(String, String)]) -> String {
-        labels.map { name, value in
-            var escaped = ""
-            for c in value.unicodeScalars {
-                switch c {
-                case "\\": escaped += "\\\\"
-                case "\"": escaped += "\\\""
-                case "\n": escaped += "\\n"
-                default: escaped.unicodeScalars.append(c)
-                }
-            }
-            return "\(name)=\"\(escaped)\""
-        }.joined(separator: ",")
+    /// All counts as they are now, free of the objects that count on.
+    public func snapshot() -> MetricsSnapshot {
+        MetricsSnapshot(
+            families: families.map { family in
+                MetricsSnapshot.Family(
+                    description: family.description, samples: family.metrics.map { MetricsSnapshot.Sample(labels: $0.labels, value: $0.value) },
+                    histograms: family.histograms.map { MetricsSnapshot.Buckets(labels: $0.labels, counts: $0.buckets, sum: $0.sum) })
+            })
     }
 
-    /// Prometheus text exposition format 0.0.4, ending in `# EOF`.
-    public func exposition() -> String {
+    /// Prometheus text, for tests and for people.
+    public func exposition() -> String { String(decoding: snapshot().exposition(.text), as: UTF8.self) }
+
+    static func format(_ labels: [(String, String)]) -> String {
         var text = ""
-        for family in families {
-            text += "# HELP \(family.name) \(family.help)\n# TYPE \(family.name) \(family.kind.rawValue)\n"
-            for m in family.metrics { text += family.name + (m.labels.isEmpty ? "" : "{\(m.labels)}") + " \(Self.number(m.value))\n" }
-            for h in family.histograms {
-                var cumulative: UInt64 = 0
-                let separator = h.labels.isEmpty ? "" : ","
-                for (i, bucket) in h.buckets.enumerated() {
-                    cumulative += bucket
-                    let bound = i < h.bounds.count ? Self.number(h.bounds[i]) : "+Inf"
-                    text += "\(family.name)_bucket{\(h.labels)\(separator)le=\"\(bound)\"} \(cumulative)\n"
+        for (name, value) in labels {
+            if !text.isEmpty { text += "," }
+            text += name
+            text += "=\""
+            if value.utf8.contains(where: { $0 == 0x5c || $0 == 0x22 || $0 == 0x0a }) {
+                for c in value.unicodeScalars {
+                    switch c {
+                    case "\\": text += "\\\\"
+                    case "\"": text += "\\\""
+                    case "\n": text += "\\n"
+                    default: text.unicodeScalars.append(c)
+                    }
                 }
-                let braces = h.labels.isEmpty ? "" : "{\(h.labels)}"
-                text += "\(family.name)_sum\(braces) \(Self.number(h.sum))\n\(family.name)_count\(braces) \(h.count)\n"
+            } else {
+                text += value
             }
+            text += "\""
         }
-        return text + "# EOF\n"
-    }
-
-    private static func number(_ value: Double) -> String {
-        value.magnitude < 9e15 && value == value.rounded() ? String(Int64(value)) : String(value)
+        return text
     }
 }

@@ -155,10 +155,10 @@ public final class Proxy {
             settings: host.settings, control: host.log.control, isShutdownEnabled: configuration.isShutdownEndpointEnabled,
             sources: AdminPages.Sources(
                 isReady: { [self] in state == .serving || state == .draining },
-                metrics: { [self] in
+                metrics: { [self] then in
                     process.refresh()
                     metrics.sweep(now: host.now, idle: configuration.metricsRetainIdle)
-                    return metrics.exposition()
+                    then(metrics.snapshot())
                 },
                 state: { [self] in stateText() },
                 shutdown: { [self] in host.after(.zero) { [self] in shutdown() } }))

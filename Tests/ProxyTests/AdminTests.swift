@@ -48,11 +48,12 @@ private final class Pod {
     struct Answer: Equatable {
         var status: UInt16
         var body = ""
+        var bytes: [UInt8] = []
         var headers = Headers()
     }
 
     /// Asks the admin port and waits for the whole answer; nil: there was none.
-    func ask(_ method: HTTPMethod, _ path: String, body: String = "", from process: SimProcess? = nil, version: HTTPVersion = .http11) -> Answer? {
+    func ask(_ method: HTTPMethod, _ path: String, body: String = "", with fields: [(String, String)] = [], from process: SimProcess? = nil, version: HTTPVersion = .http11) -> Answer? {
         let process = process ?? stranger
         let reader = AnswerReader()
         process.run {
@@ -61,6 +62,7 @@ private final class Pod {
             let client = HTTPClient(version: version, connector: TCPConnector(host: process, address: SocketAddress(ip, 4191)), batch: batch)
             process.keep(client)
             var headers = Headers()
+            for (name, value) in fields { headers.add(name, value) }
             if !body.isEmpty { headers.add("content-length", String(body.utf8.count)) }
             guard let stream = try? client.send(RequestHead(method: method, authority: "pod:4191", path: HTTPText(path), headers: headers), endStream: body.isEmpty, singleUse: true, handler: reader) else { return }
             let bytes = Array(body.utf8)
@@ -84,6 +86,7 @@ private final class AnswerReader: HTTPStreamHandler {
         bytes += span.array()
         stream.acknowledge(span.byteCount)
         answer?.body = String(decoding: bytes, as: UTF8.self)
+        answer?.bytes = bytes
         if endStream { isDone = true }
     }
     func trailers(_ stream: HTTPStream, _ trailers: Headers) { isDone = true }
@@ -105,9 +108,23 @@ private final class AnswerReader: HTTPStreamHandler {
     @Test func `shows metrics that end in EOF`() throws {
         let pod = try Pod()
         let answer = try #require(pod.ask(.get, "/metrics"))
-        #expect(answer.status == 200 && answer.headers.first("content-type") == "text/plain")
+        #expect(answer.status == 200 && answer.headers.first("content-type") == "text/plain; version=0.0.4; charset=utf-8")
         #expect(answer.body.contains("proxy_build_info{") && answer.body.contains("process_start_time_seconds \(noon.seconds)\n") && answer.body.hasSuffix("# EOF\n"))
         #expect(answer.body.contains("control_identity_cert_refreshes_total 0\n"))
+    }
+
+    @Test func `shows metrics in the format and coding that the scraper asks for`() throws {
+        let pod = try Pod()
+        let open = try #require(pod.ask(.get, "/metrics", with: [("accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")]))
+        #expect(open.headers.first("content-type") == "application/openmetrics-text; version=1.0.0; charset=utf-8" && open.headers.first("content-encoding") == nil)
+        #expect(open.body.contains("# TYPE control_identity_cert_refreshes counter\n") && open.body.contains("control_identity_cert_refreshes_total 0\n"))
+        for coding in ["gzip", "br, gzip;q=0.8", "*"] {
+            let zipped = try #require(pod.ask(.get, "/metrics", with: [("accept-encoding", coding)]))
+            #expect(zipped.headers.first("content-encoding") == "gzip" && zipped.bytes.starts(with: [0x1f, 0x8b]), "\(coding)")
+        }
+        for coding in ["br", "gzip;q=0", "gzip; q=0.0", "identity"] {
+            #expect(pod.ask(.get, "/metrics", with: [("accept-encoding", coding)])?.headers.first("content-encoding") == nil, "\(coding)")
+        }
     }
 
     @Test func `shows and changes the log level for its own pod only`() throws {

@@ -10,10 +10,11 @@ import Platform
 struct AdminAnswer: Equatable {
     var status: UInt16
     var contentType = "text/plain"
-    var body = ""
+    var contentEncoding: String?
+    var body: [UInt8] = []
     var allow: String?
 
-    static func text(_ status: UInt16, _ body: String) -> AdminAnswer { AdminAnswer(status: status, body: body) }
+    static func text(_ status: UInt16, _ body: String) -> AdminAnswer { AdminAnswer(status: status, body: Array(body.utf8)) }
     static func methodNotAllowed(_ allow: String) -> AdminAnswer { AdminAnswer(status: 405, allow: allow) }
     static let loopbackOnly = AdminAnswer.text(403, "this is only permitted from localhost\n")
 }
@@ -22,7 +23,8 @@ final class AdminPages {
     /// What the pages are made of; given by whoever assembles the proxy.
     struct Sources {
         var isReady: () -> Bool
-        var metrics: () -> String
+        /// Every loop's, at once or later.
+        var metrics: (@escaping (MetricsSnapshot) -> Void) -> Void
         var state: () -> String
         var shutdown: () -> Void
     }
@@ -42,12 +44,33 @@ final class AdminPages {
     /// Whether the answer needs the request's body.
     func wantsBody(_ head: RequestHead) -> Bool { head.method == .put && Self.path(head).path == "/proxy-log-level" }
 
-    func answer(_ head: RequestHead, body: [UInt8] = [], isLoopback: Bool) -> AdminAnswer {
+    /// Calls `then` once, at once or later.
+    func answer(_ head: RequestHead, body: [UInt8] = [], isLoopback: Bool, then: @escaping (AdminAnswer) -> Void) {
+        guard Self.path(head).path == "/metrics" else { return then(answer(head, body: body, isLoopback: isLoopback)) }
+        sources.metrics { snapshot in then(Self.metrics(snapshot, head.headers)) }
+    }
+
+    private static func metrics(_ snapshot: MetricsSnapshot, _ headers: Headers) -> AdminAnswer {
+        let format: MetricsSnapshot.Format = headers.all("accept").contains { $0.contains("application/openmetrics-text") } ? .openMetrics : .text
+        let text = snapshot.exposition(format)
+        let isZipped = headers.all("accept-encoding").contains { Self.takesGzip($0) }
+        return AdminAnswer(status: 200, contentType: format.contentType, contentEncoding: isZipped ? "gzip" : nil, body: isZipped ? Gzip.compress(text) : text)
+    }
+
+    /// RFC 9110 section 12.5.3; a weight of zero forbids.
+    private static func takesGzip(_ field: String) -> Bool {
+        field.split(separator: ",").contains { part in
+            let words = part.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }
+            guard words.first == "gzip" || words.first == "*" else { return false }
+            return !words.dropFirst().contains { $0.hasPrefix("q=0") && !$0.dropFirst(3).contains { ("1"..."9").contains($0) } }
+        }
+    }
+
+    private func answer(_ head: RequestHead, body: [UInt8], isLoopback: Bool) -> AdminAnswer {
         let (path, query) = Self.path(head)
         switch path {
         case "/live": return .text(200, "live\n")
         case "/ready": return sources.isReady() ? .text(200, "ready\n") : .text(503, "not ready\n")
-        case "/metrics": return .text(200, sources.metrics())
         case "/proxy-log-level": return isLoopback ? logLevel(head.method, body) : .loopbackOnly
         case "/env.json": return head.method == .get ? environment(query) : .methodNotAllowed("GET")
         case "/shutdown":
@@ -58,7 +81,7 @@ final class AdminPages {
             return .text(200, "shutdown\n")
         case "/debug/state":
             if head.method != .get { return .methodNotAllowed("GET") }
-            return isLoopback ? AdminAnswer(status: 200, contentType: "application/json", body: sources.state()) : .loopbackOnly
+            return isLoopback ? AdminAnswer(status: 200, contentType: "application/json", body: Array(sources.state().utf8)) : .loopbackOnly
         default: return AdminAnswer(status: 404)
         }
     }
@@ -91,7 +114,7 @@ final class AdminPages {
                 }
             }
         }
-        return AdminAnswer(status: 200, contentType: "application/json", body: json.text + "\n")
+        return AdminAnswer(status: 200, contentType: "application/json", body: Array((json.text + "\n").utf8))
     }
 
     private static func path(_ head: RequestHead) -> (path: Substring, query: Substring) { RouteTable.split("\(head.path)") }

@@ -103,11 +103,11 @@ final class AdminServer: AcceptHandler, HTTPConnectionOwner {
         if pages.wantsBody(head), !endStream {
             stream.handler = AdminBody { [pages] body in
                 guard let body else { return stream.respond(status: 413) }
-                Self.send(pages.answer(head, body: body, isLoopback: isLoopback), on: stream, head)
+                pages.answer(head, body: body, isLoopback: isLoopback) { Self.send($0, on: stream, head) }
             }
         } else {
             if !endStream { stream.handler = AdminBody { _ in } }
-            Self.send(pages.answer(head, isLoopback: isLoopback), on: stream, head)
+            pages.answer(head, isLoopback: isLoopback) { Self.send($0, on: stream, head) }
         }
     }
 
@@ -119,6 +119,7 @@ final class AdminServer: AcceptHandler, HTTPConnectionOwner {
     private static func send(_ answer: AdminAnswer, on stream: HTTPStream, _ head: RequestHead) {
         var headers: [(String, String)] = []
         if !answer.body.isEmpty { headers.append(("content-type", answer.contentType)) }
+        if let encoding = answer.contentEncoding { headers.append(("content-encoding", encoding)) }
         if let allow = answer.allow { headers.append(("allow", allow)) }
         if head.method == .head {
             var fields = Headers()
@@ -126,7 +127,7 @@ final class AdminServer: AcceptHandler, HTTPConnectionOwner {
             return stream.respond(ResponseHead(status: answer.status, headers: fields), endStream: true)
         }
         if answer.status == 204 { return stream.respond(ResponseHead(status: 204), endStream: true) }
-        stream.respond(status: answer.status, headers: headers, body: Array(answer.body.utf8))
+        stream.respond(status: answer.status, headers: headers, body: answer.body)
     }
 }
 
