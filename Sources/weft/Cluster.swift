@@ -59,7 +59,7 @@ struct ClusterAPICommand: ParsableCommand {
             options.standInNodes = standInNodes
             options.enforcesAccess = !allowAll
             options.auditLog = auditLog.map(Self.absolute)
-            let host = try LinuxHost(settings: Settings.ofThisProcess(), log: Log.linux(LogDirectives(log), format: .plain), takesSignals: true)
+            let host = try LinuxHost(settings: Settings.ofThisProcess(), log: Log.linux(LogFilter(log), format: .plain), takesSignals: true)
             let server = try StandaloneAPI(host: host, options: options) { line in
                 print(line)
                 fflush(nil)
