@@ -74,8 +74,6 @@ final class HPACKTables: @unchecked Sendable {
 
     /// By byte: 1 if it may stand in a lower-case field name (RFC 9110 section 5.6.2 without upper case).
     let nameBytes: UnsafeMutablePointer<UInt8>
-    /// By byte: 1 if it may stand in a host and port (RFC 3986 section 3.2 without user information).
-    let authorityBytes: UnsafeMutablePointer<UInt8>
     /// First static entry by hash of its name, 0 if none; then `nextByName`.
     let nameBuckets: UnsafeMutablePointer<UInt8>
     let nextByName: UnsafeMutablePointer<UInt8>
@@ -94,9 +92,6 @@ final class HPACKTables: @unchecked Sendable {
         nextByName = .allocate(capacity: 62)
         nameBytes.initialize(repeating: 0, count: 256)
         for byte in 0..<256 where Self.isNameByte(UInt8(byte)) { nameBytes[byte] = 1 }
-        authorityBytes = .allocate(capacity: 256)
-        authorityBytes.initialize(repeating: 0, count: 256)
-        for byte in 0x21..<0x7f where !#"@/?#\<>"^`{}|"#.utf8.contains(UInt8(byte)) { authorityBytes[byte] = 1 }
         makeHuffman()
         makeStatic()
     }

@@ -35,6 +35,7 @@ extension HTTP1Connection {
         self.isConnect = isConnect
         asksUpgrade = facts.hasUpgrade
         closes = facts.closes
+        informationals = 0
         reading = .head
         if endStream {
             writing = .complete

@@ -64,6 +64,8 @@ public final class HTTP1Connection: Engine {
     var isConnect = false
     /// The request offers to change the protocol.
     var asksUpgrade = false
+    /// Client side: informational responses to the open request so far.
+    var informationals = 0
     /// Server side: the client waits for 100 before it sends its body.
     var awaitsContinue = false
     var peerIs10 = false
@@ -187,6 +189,9 @@ public final class HTTP1Connection: Engine {
     /// Server side: pipelined requests wait beyond the bound; the owner stops reading.
     public var wantsReadPause: Bool { reading == .complete && input.count > limits.pipelineBytesMax }
 
+    /// Memory for bytes. Unit: bytes.
+    public var bytesHeld: Int { input.capacityBytes + output.capacityBytes }
+
     /// Bytes wait for `drainOutput`.
     public var hasOutput: Bool { !output.isEmpty }
 
@@ -309,6 +314,8 @@ public final class HTTP1Connection: Engine {
             input.consume(reader.byteCount)
             if status < 200, status != 101 {
                 reader.reset()
+                informationals += 1
+                if informationals > limits.informationalsMax { throw HTTP1Fault(502, "too many informational responses before the final one (RFC 9110 section 15.2)") }
                 return .response(HTTPStreamID(rawValue: stream), head, endStream: false)
             }
             peerIs10 = flags.contains(.version10)

@@ -70,7 +70,9 @@ struct HTTP1Writer {
         if head.method == .connect {
             put(text: head.authority)
         } else {
-            if head.isAbsoluteForm {
+            // Without an authority there is no absolute form to restore.
+            let isAbsolute = head.isAbsoluteForm && !head.authority.isEmpty
+            if isAbsolute {
                 put(head.scheme == .https ? "https://" : "http://")
                 put(text: head.authority)
             }
@@ -81,7 +83,7 @@ struct HTTP1Writer {
                 put("/")
                 put(text: head.path)
             } else if head.path == "*", head.method == .options {
-                if !head.isAbsoluteForm { put("*") }
+                if !isAbsolute { put("*") }
             } else {
                 throw Refusal("a path begins with a slash")
             }

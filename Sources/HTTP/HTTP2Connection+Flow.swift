@@ -43,6 +43,7 @@ extension HTTP2Connection {
 
     /// The peer has acknowledged our SETTINGS: from here on it keeps to the announced window.
     func applyOurSettings() {
+        if unacknowledgedSettings > 0 { return }
         let change = announcedStreamWindow - streamReceiveWindow
         streamReceiveWindow += change
         if change == 0 { return }
@@ -126,6 +127,7 @@ extension HTTP2Connection {
             let isLast = count == queue.bytes.count
             queue.bytes.withUnsafeBytes { writeData(slot, UnsafeRawBufferPointer(rebasing: $0[..<count]), endStream: isLast && queue.ends) }
             queue.bytes.consume(count)
+            queuedTotal -= count
             if !isLast { joinRing(slot) } else { finishQueue(slot, queue) }
         }
     }
@@ -149,6 +151,7 @@ extension HTTP2Connection {
         var rest = bytes
         if let queue = streams.queue(slot) {
             queue.bytes.append(rest)
+            queuedTotal += rest.count
             queue.ends = endStream
             return
         }
@@ -169,6 +172,7 @@ extension HTTP2Connection {
         }
         let queue = HTTP2SendQueue()
         queue.bytes.append(rest)
+        queuedTotal += rest.count
         queue.ends = endStream
         streams.setQueue(slot, queue)
         joinRing(slot)

@@ -88,6 +88,8 @@ extension HTTP2Connection {
     private func begin(_ slot: Int, _ id: UInt32, _ head: ResponseHead, contentLength: Int?, endStream: Bool) -> HTTPEvent? {
         if head.isInformational {
             if endStream { return failStream(id, HTTP2ErrorCode.protocolError, "an informational head with END_STREAM (RFC 9113 section 8.1)") }
+            streams[slot].informationals += 1
+            if streams[slot].informationals > limits.informationalsMax { return failStream(id, HTTP2ErrorCode.enhanceYourCalm, "too many informational heads before the final one (RFC 9110 section 15.2)") }
             return spendControl() ?? .response(HTTPStreamID(rawValue: id), head, endStream: false)
         }
         streams[slot].isHeadReceived = true

@@ -19,6 +19,7 @@ extension HTTP2Connection {
         guard length <= announcedFrameBytes else { return fail(HTTP2ErrorCode.frameSizeError, "a frame is longer than announced (RFC 9113 section 4.2)") }
         guard raw.count >= HTTP2Frame.headerBytes + length else { return nil }
         isFirstFrame = false
+        if unpaced.waiting > limits.unpacedBytesMax / 4, let fault = judgeUnpaced() { return fault }
         taken = HTTP2Frame.headerBytes + length
         let frame = HTTP2Frame(
             type: type, flags: raw[4], stream: raw.bigEndian32(at: 5) & 0x7fff_ffff,
@@ -56,6 +57,13 @@ extension HTTP2Connection {
     @inline(__always)
     func spendControl() -> HTTPEvent? {
         controlBudget.take(now: now) ? nil : failCalm("too many frames that carry nothing (CVE-2019-9512, -9515, -9518)")
+    }
+
+    /// What waits outside of flow control has grown: is the peer still reading?
+    @inline(never)
+    private func judgeUnpaced() -> HTTPEvent? {
+        unpaced.settle(bytesLeft: output.count + bytesBelow)
+        return unpaced.waiting > limits.unpacedBytesMax ? failCalm("the peer asks and does not read the answers (CVE-2019-9517)") : nil
     }
 
     /// The stream was never opened.
@@ -96,6 +104,7 @@ extension HTTP2Connection {
         }
         guard total <= receiveWindow else { return fail(HTTP2ErrorCode.flowControlError, "DATA beyond the connection's window (RFC 9113 section 6.9.1)") }
         receiveWindow -= total
+        adapt(total)
         let slot = streams.find(frame.stream)
         guard slot >= 0, streams[slot].state != .closed else {
             if total > 0 { returnToConnection(total) }

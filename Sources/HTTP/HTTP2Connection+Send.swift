@@ -176,6 +176,7 @@ extension HTTP2Connection {
             let endFlag = endStream ? HTTP2Flag.endStream : 0
             if count <= frameBytes {
                 writeFrameHeader(start, length: count, type: HTTP2FrameType.headers, flags: HTTP2Flag.endHeaders | endFlag, stream: id)
+                unpaced.wrote(count + HTTP2Frame.headerBytes, isPaced: false)
                 return count + HTTP2Frame.headerBytes
             }
             return splitBlock(start, count, frameBytes: frameBytes, id, endFlag)
@@ -194,6 +195,7 @@ extension HTTP2Connection {
                 target, length: length, type: piece == 0 ? HTTP2FrameType.headers : HTTP2FrameType.continuation,
                 flags: (piece == pieces - 1 ? HTTP2Flag.endHeaders : 0) | (piece == 0 ? endFlag : 0), stream: id)
         }
+        unpaced.wrote(count + pieces * HTTP2Frame.headerBytes, isPaced: false)
         return count + pieces * HTTP2Frame.headerBytes
     }
 

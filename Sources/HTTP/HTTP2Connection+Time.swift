@@ -1,9 +1,9 @@
-// What happens when nothing happens: keep-alive PINGs, the end of a drain, and the peer's FIN.
+// What happens when nothing happens: keep-alive PINGs, SETTINGS that nobody acknowledges, the end of a drain, and the peer's FIN.
 
 import Base
 
 extension HTTP2Connection {
-    /// Our two PINGs differ by payload.
+    /// Our PINGs differ by payload.
     static let keepAlivePing: UInt64 = 0x7765_6674_6c69_7665
     static let drainPing: UInt64 = 0x7765_6674_676f_6e65
 
@@ -12,7 +12,18 @@ extension HTTP2Connection {
         var earliest: Instant?
         if case .announced(let since) = shutdownState { earliest = since + limits.drainPingTimeout }
         if let alive = keepAliveDeadline, alive < earliest ?? .distantFuture { earliest = alive }
+        if let late = settingsDeadline, late < earliest ?? .distantFuture { earliest = late }
         return earliest
+    }
+
+    private var settingsDeadline: Instant? { unacknowledgedSettings > 0 ? settingsSentAt + limits.settingsTimeout : nil }
+
+    /// The connection below stands and takes what is drained from now on: the peer's time to answer begins. Before this an engine counts
+    /// from when it was made.
+    public func connected(now: Instant) {
+        self.now = now
+        lastReceived = now
+        settingsSentAt = now
     }
 
     private var keepAliveDeadline: Instant? {
@@ -26,6 +37,10 @@ extension HTTP2Connection {
         self.now = now
         if hasFailed { return }
         if case .announced(let since) = shutdownState, since + limits.drainPingTimeout <= now { finishShutdown() }
+        if let late = settingsDeadline, late <= now {
+            if let event = fail(HTTP2ErrorCode.settingsTimeout, "SETTINGS are not acknowledged (RFC 9113 section 6.5.3)") { tell(event) }
+            return
+        }
         guard let due = keepAliveDeadline, due <= now else { return }
         if keepAlivePingAt != nil {
             if let event = fail(HTTP2ErrorCode.noError, "no answer to a keep-alive PING") { tell(event) }
@@ -38,6 +53,8 @@ extension HTTP2Connection {
     func receivePingAnswer(_ payload: UInt64) {
         if payload == Self.keepAlivePing {
             keepAlivePingAt = nil
+        } else if payload == Self.adaptivePing {
+            receiveAdaptiveAnswer()
         } else if payload == Self.drainPing, case .announced = shutdownState {
             finishShutdown()
         }

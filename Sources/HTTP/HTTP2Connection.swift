@@ -1,8 +1,9 @@
 // HTTP/2 on one connection, either side, as a state machine without I/O (RFC 9113). Received bytes are kept until whole frames
 // can be read from them, one event at a time; what is to be sent goes to one buffer. The windows that the peer sees open again
 // only as the owner acknowledges what it received: that is the back-pressure.
-// Deliberately absent: server push (refused), priorities (read past), and a timeout for the peer's SETTINGS acknowledgement.
-// The parts: +Receive (frames), +Messages (header blocks), +Flow (windows and queues), +Send (what the owner asks), +Time.
+// Deliberately absent: server push (refused) and priorities (read past).
+// The parts: +Receive (frames), +Messages (header blocks), +Flow (windows and queues), +Adaptive (windows that grow), +Send (what the
+// owner asks), +Time.
 
 import Base
 
@@ -19,6 +20,8 @@ public struct HTTP2Settings: Sendable {
     public var maxHeaderListBytes = 65_536
     /// RFC 8441, server side.
     public var allowsExtendedConnect = false
+    /// The windows begin at 65,535 bytes and grow with what the path carries in a round trip; the two sizes above are not used then.
+    public var adaptsWindows = false
     /// A PING is sent after this silence, and the connection fails when it is not answered in time.
     public var keepAliveInterval: Interval?
     public var keepAliveTimeout = Interval.seconds(3)
@@ -91,9 +94,16 @@ public final class HTTP2Connection: Engine {
     var sendWindow = HTTP2Connection.defaultWindow
     var receiveWindow = HTTP2Connection.defaultWindow
     var unreturned = 0
-    let connectionWindowBytes: Int
+    var connectionWindowBytes: Int
+    /// Of each stream, as our last SETTINGS say. Unit: bytes.
+    var announcedStreamWindow: Int
     /// What we let the peer send on a new stream; the announced value once the peer has acknowledged it.
     var streamReceiveWindow = HTTP2Connection.defaultWindow
+    /// nil: the windows are fixed.
+    var adaptive: HTTP2AdaptiveWindow?
+    /// Body bytes of all streams that wait for the peer's windows.
+    var queuedTotal = 0
+    var unpaced = HTTP2UnpacedOutput()
 
     // The peer's settings
     var hasPeerSettings = false
@@ -103,6 +113,7 @@ public final class HTTP2Connection: Engine {
     var peerHeaderListBytes = Int.max
     var peerAllowsExtendedConnect = false
     var unacknowledgedSettings = 1
+    var settingsSentAt: Instant
 
     // The whole
     var hasFailed = false
@@ -121,6 +132,7 @@ public final class HTTP2Connection: Engine {
         self.limits = limits
         self.now = now
         lastReceived = now
+        settingsSentAt = now
         prefaceLeft = role == .server ? Self.preface.utf8CodeUnitCount : 0
         decoder = HPACKDecoder()
         fields = HeaderBlock(listBytesMax: settings.maxHeaderListBytes)
@@ -128,7 +140,9 @@ public final class HTTP2Connection: Engine {
         responseHeads = HeadCache(slots: 8, limits: limits)
         trailerFields = HeadCache(slots: 2, limits: limits)
         closedStreams = HTTP2ClosedStreams(countMax: limits.closedStreamsMax)
-        connectionWindowBytes = max(Self.defaultWindow, min(settings.initialConnectionWindowBytes, Self.windowMax))
+        connectionWindowBytes = settings.adaptsWindows ? Self.defaultWindow : max(Self.defaultWindow, min(settings.initialConnectionWindowBytes, Self.windowMax))
+        announcedStreamWindow = settings.adaptsWindows ? Self.defaultWindow : max(0, min(settings.initialStreamWindowBytes, Self.windowMax))
+        if settings.adaptsWindows { adaptive = HTTP2AdaptiveWindow() }
         peerStreamsMax = limits.streamsBeforeSettingsMax
         resetBudget = TokenBucket(burst: limits.resetsBurst, perSecond: limits.resetsPerSecond, now: now)
         controlBudget = TokenBucket(burst: limits.controlFramesBurst, perSecond: limits.controlFramesPerSecond, now: now)
@@ -206,6 +220,22 @@ public final class HTTP2Connection: Engine {
         }
     }
 
+    /// Client side: whether the peer takes extended CONNECT (RFC 8441). nil: its SETTINGS have not come yet.
+    public var offersExtendedConnect: Bool? { hasPeerSettings ? peerAllowsExtendedConnect : nil }
+
+    /// What was drained from this engine and the peer has not taken. The owner keeps it up to date while `wantsBytesBelow`; without that, what is
+    /// drained counts as taken. Unit: bytes.
+    public var bytesBelow = 0
+    public var wantsBytesBelow: Bool { unpaced.waiting > limits.unpacedBytesMax / 4 }
+
+    /// Body bytes of all streams that wait for a window. Unit: bytes.
+    public var bytesQueued: Int { queuedTotal }
+
+    /// Memory for bytes and streams, tables included. Unit: bytes.
+    public var bytesHeld: Int {
+        input.capacityBytes + output.capacityBytes + block.capacityBytes + fields.capacityBytes + decoder.tableBytes + encoder.tableBytes + streams.bytesHeld
+    }
+
     /// Body bytes of this stream that wait for a window. Unit: bytes.
     public func bytesQueued(_ stream: HTTPStreamID) -> Int {
         let slot = streams.find(stream.rawValue)
@@ -235,24 +265,26 @@ public final class HTTP2Connection: Engine {
         var values: [(UInt16, UInt32)] = []
         if role == .client { values.append((HTTP2Setting.enablePush, 0)) }
         if role == .server, let streams = settings.maxConcurrentStreams { values.append((HTTP2Setting.maxConcurrentStreams, streams)) }
-        let window = announcedStreamWindow
-        if window != Self.defaultWindow { values.append((HTTP2Setting.initialWindowSize, UInt32(window))) }
+        if announcedStreamWindow != Self.defaultWindow { values.append((HTTP2Setting.initialWindowSize, UInt32(announcedStreamWindow))) }
         if announcedFrameBytes != 16_384 { values.append((HTTP2Setting.maxFrameSize, UInt32(announcedFrameBytes))) }
         values.append((HTTP2Setting.maxHeaderListSize, UInt32(clamping: settings.maxHeaderListBytes)))
         if role == .server, settings.allowsExtendedConnect { values.append((HTTP2Setting.enableConnectProtocol, 1)) }
-        writeFrame(HTTP2FrameType.settings, length: values.count * 6)
-        for (name, value) in values {
-            output.append(bigEndian: name)
-            output.append(bigEndian: value)
-        }
+        writeSettings(values)
         if connectionWindowBytes > Self.defaultWindow {
             writeWindowUpdate(0, connectionWindowBytes - Self.defaultWindow)
             receiveWindow = connectionWindowBytes
         }
     }
 
-    var announcedStreamWindow: Int { max(0, min(settings.initialStreamWindowBytes, Self.windowMax)) }
     var announcedFrameBytes: Int { max(16_384, min(settings.maxFrameBytes, 0xff_ffff)) }
+
+    func writeSettings(_ values: [(UInt16, UInt32)]) {
+        writeFrame(HTTP2FrameType.settings, length: values.count * 6)
+        for (name, value) in values {
+            output.append(bigEndian: name)
+            output.append(bigEndian: value)
+        }
+    }
 
     /// Ends the whole connection: GOAWAY, and `failed` for the owner.
     func fail(_ code: UInt32, _ rule: StaticString) -> HTTPEvent? {
@@ -264,6 +296,7 @@ public final class HTTP2Connection: Engine {
         output.append(rule)
         streams.removeAll()
         streamsOpen = 0
+        queuedTotal = 0
         ringFirst = -1
         ringLast = -1
         pending.removeAll()
@@ -292,6 +325,7 @@ public final class HTTP2Connection: Engine {
         let slot = streams.find(id)
         if slot < 0 { return }
         leaveRing(slot)
+        if let queue = streams.queue(slot) { queuedTotal -= queue.bytes.count }
         if streams[slot].state != .closed { streamsOpen -= 1 }
         let held = streams[slot].unacknowledged
         streams.remove(slot)
@@ -321,6 +355,7 @@ public final class HTTP2Connection: Engine {
 
     @inline(__always)
     func writeFrame(_ type: UInt8, flags: UInt8 = 0, stream: UInt32 = 0, length: Int) {
+        unpaced.wrote(HTTP2Frame.headerBytes + length, isPaced: type == HTTP2FrameType.data)
         output.fill(reserving: HTTP2Frame.headerBytes + length) { raw in
             writeFrameHeader(raw.baseAddress.unsafelyUnwrapped, length: length, type: type, flags: flags, stream: stream)
             return HTTP2Frame.headerBytes

@@ -37,6 +37,8 @@ struct HTTP2Stream {
     var unacknowledged = 0
     /// Acknowledged, and not yet told to the peer. Unit: bytes.
     var unreturned = 0
+    /// Client side: informational heads so far.
+    var informationals: UInt16 = 0
     /// Body bytes that content-length still promises; -1 without one.
     var contentLeft = -1
     /// Neighbours in the ring of streams that wait for the connection's window; slot numbers, -1 for none.
@@ -76,6 +78,11 @@ struct HTTP2StreamTable: ~Copyable {
 
     /// Streams with a slot, closed ones included.
     var count: Int { used }
+
+    /// Memory of slots, index and queues. Unit: bytes.
+    var bytesHeld: Int {
+        queues.reduce(slotCapacity * MemoryLayout<HTTP2Stream>.stride + (indexMask + 1) * 4) { $0 + ($1?.bytes.capacityBytes ?? 0) }
+    }
 
     @inline(__always)
     subscript(slot: Int) -> HTTP2Stream {

@@ -223,6 +223,8 @@ struct HeaderBlock: ~Copyable {
 
     // MARK: Whole messages
 
+    var capacityBytes: Int { bytesCapacity + fieldCapacity * MemoryLayout<Headers.Field>.stride }
+
     /// The request that the block is, or nil with `violation` set.
     mutating func takeRequest(allowsExtendedConnect: Bool) -> RequestHead? {
         if hostIndex >= 0 { takeHost() }
@@ -267,6 +269,13 @@ struct HeaderBlock: ~Copyable {
     mutating func takeTrailers() -> Headers? {
         if hasPseudo { broken("a pseudo-header in trailers (RFC 9113 section 8.1)") }
         if violation != nil { return nil }
+        // What frames, routes or asks means nothing behind a body, and to the next hop it must not seem to (RFC 9110 section 6.5.1).
+        var kept = 0
+        for i in 0..<fieldCount where !fields[i].known.isForbiddenInTrailers {
+            fields[kept] = fields[i]
+            kept += 1
+        }
+        fieldCount = kept
         return takeHeaders()
     }
 
@@ -338,8 +347,7 @@ extension PseudoName {
             return value.count > 0
         case .scheme: return HTTPScheme(bytes: value) != nil
         case .authority:
-            for byte in value where tables.authorityBytes[Int(byte)] == 0 { return false }
-            return true
+            return value.isEmpty || isAuthority(value)
         case .path: return isPath(value)
         case .status: return value.count == 3 && value.allSatisfy { $0 >= 48 && $0 <= 57 } && value[0] != 48
         case .none: return true

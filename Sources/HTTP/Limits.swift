@@ -56,6 +56,17 @@ public struct HTTPLimits: Sendable {
     /// block, and of its list as RFC 9113 section 6.5.2 counts. When longer: decoded each time. Source: ours.
     public var repeatedBlockBytesMax = 128
     public var repeatedListBytesMax = 2048
+    /// Informational responses (100, 102, 103) before one final response, on either version. Unit: responses. When more: HTTP/1 fails with 502, an
+    /// HTTP/2 stream is reset with ENHANCE_YOUR_CALM. Source: ours; each goes on to the caller, whose reading does not slow them down.
+    public var informationalsMax = 64
+    /// What HTTP/2 has to send outside of flow control (heads, trailers, answers to PING and SETTINGS, resets, window updates) and the peer has not
+    /// taken. Unit: bytes. When more: GOAWAY ENHANCE_YOUR_CALM. Source: CVE-2019-9517 and -9512; Envoy keeps 10,000 frames, 1,000 of them answers.
+    public var unpacedBytesMax = 1024 * 1024
+    /// How long a peer may take to acknowledge our SETTINGS. When over: GOAWAY SETTINGS_TIMEOUT. Source: RFC 9113 section 6.5.3 leaves the time
+    /// open; nghttp2's tools wait 10 seconds.
+    public var settingsTimeout = Interval.seconds(10)
+    /// How far adaptive windows grow. Unit: bytes. When reached: they stay. Source: hyper's BDP limit, 16 MiB.
+    public var adaptiveWindowBytesMax = 16 * 1024 * 1024
     /// How long a drain waits for the answer to the PING behind its first GOAWAY. When over: the final GOAWAY is sent. Source: ours.
     public var drainPingTimeout = Interval.seconds(1)
 

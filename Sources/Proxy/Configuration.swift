@@ -131,11 +131,14 @@ public struct Configuration {
     public var logFilter = LogFilter(Configuration.logFilterDefault)
 
     public static let logFilterDefault = "warn,linkerd=info,hickory=error"
-    /// Source: linkerd2-proxy linkerd/app/src/env.rs, windows of 65,535 and 1,048,576 bytes.
+    /// Source: linkerd2-proxy linkerd/app/src/env.rs, windows of 65,535 and 1,048,576 bytes; hyper's servers announce 200 streams. Extended CONNECT is
+    /// passed on to who takes it and else answered with 501; Linkerd's proxy does not offer it.
     public static var http2Defaults: HTTP2Settings {
         var settings = HTTP2Settings()
         settings.initialStreamWindowBytes = 65_535
         settings.initialConnectionWindowBytes = 1_048_576
+        settings.maxConcurrentStreams = 200
+        settings.allowsExtendedConnect = true
         return settings
     }
 }

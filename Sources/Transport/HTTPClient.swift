@@ -26,6 +26,8 @@ public final class HTTPClient: HTTPConnectionOwner {
     private var idle: [(connection: HTTPConnection, since: Instant)] = []
     private var sweepTimer: TimerID?
     private var isClosed = false
+    /// Those who wait for the SETTINGS of a connection.
+    private var waiting: [(connection: HTTPConnection, done: (HTTPStreamFailure?) -> Void)] = []
 
     public init(version: HTTPVersion, connector: any Connector, batch: FlushBatch, settings: HTTP2Settings = HTTP2Settings(), limits: TransportLimits = TransportLimits()) {
         self.version = version
@@ -41,6 +43,12 @@ public final class HTTPClient: HTTPConnectionOwner {
     /// told to the handler in a later turn. `singleUse` asks for a connection of its own (HTTP/1.0, no Host).
     public func send(_ head: RequestHead, endStream: Bool, singleUse: Bool = false, handler: any HTTPStreamHandler) throws(Refusal) -> HTTPStream {
         if isClosed { throw Refusal("the client of \(connector.target) is closed") }
+        if head.tunnelProtocol != nil {
+            guard let connection = connections.first(where: { $0.isAvailable && $0.offersExtendedConnect == true }) else {
+                throw Refusal("\(connector.target) offers no extended CONNECT (RFC 8441)")
+            }
+            return try connection.open(head, endStream: endStream, handler: handler)
+        }
         if version == .http2 {
             for connection in connections where connection.isAvailable { return try connection.open(head, endStream: endStream, handler: handler) }
         } else if !singleUse {
@@ -54,6 +62,14 @@ public final class HTTPClient: HTTPConnectionOwner {
     /// Makes a connection before it is needed, unless there is one. The observer hears how it went.
     public func connectAhead() {
         if connections.isEmpty, !isClosed { _ = connect() }
+    }
+
+    /// Whether an extended CONNECT can be sent is known only from a peer's SETTINGS, which no other request waits for. `done` is called once, perhaps
+    /// within this call: nil when `send` will know, else why there is no connection to ask.
+    public func whenSettled(_ done: @escaping (HTTPStreamFailure?) -> Void) {
+        if isClosed { return done(.connectionLost(nil)) }
+        if version != .http2 || connections.contains(where: { $0.isAvailable && $0.offersExtendedConnect != nil }) { return done(nil) }
+        waiting.append((connections.first { $0.isAvailable } ?? connect(), done))
     }
 
     /// At least one connection stands.
@@ -91,8 +107,18 @@ public final class HTTPClient: HTTPConnectionOwner {
         if sweepTimer == nil { scheduleSweep(after: limits.idleConnectionTimeout) }
     }
 
+    public func settled(_ connection: HTTPConnection) { tellWaiting(connection, nil) }
+
+    private func tellWaiting(_ connection: HTTPConnection, _ failure: HTTPStreamFailure?) {
+        let told = waiting.filter { $0.connection === connection }
+        if told.isEmpty { return }
+        waiting.removeAll { $0.connection === connection }
+        for (_, done) in told { done(failure) }
+    }
+
     public func closed(_ connection: HTTPConnection) {
         connections.removeAll { $0 === connection }
+        tellWaiting(connection, connection.connectFailure ?? .connectionLost(nil))
         idle.removeAll { $0.connection === connection }
         if let failure = connection.connectFailure {
             observer?.disconnected(self, failure)

@@ -13,6 +13,8 @@ public protocol HTTPConnectionOwner: AnyObject {
     func connected(_ connection: HTTPConnection)
     /// Client side: the connection can take another request (connected, idle again, or a stream slot is free).
     func available(_ connection: HTTPConnection)
+    /// Client side, HTTP/2: the peer's SETTINGS have come, so that `offersExtendedConnect` is known.
+    func settled(_ connection: HTTPConnection)
     /// The connection is gone; its streams have been told.
     func closed(_ connection: HTTPConnection)
 }
@@ -21,6 +23,7 @@ extension HTTPConnectionOwner {
     public func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool) { stream.reset(code: HTTP2ErrorCode.refusedStream) }
     public func connected(_ connection: HTTPConnection) {}
     public func available(_ connection: HTTPConnection) {}
+    public func settled(_ connection: HTTPConnection) {}
 }
 
 public final class HTTPConnection: ConnectionHandler {
@@ -28,7 +31,7 @@ public final class HTTPConnection: ConnectionHandler {
 
     public let batch: FlushBatch
     public let version: HTTPVersion
-    public private(set) var state: State
+    public internal(set) var state: State
     /// Whoever answers or asks; cleared at close.
     public var owner: (any HTTPConnectionOwner)?
     /// The stream of bytes below; nil once closed.
@@ -39,32 +42,36 @@ public final class HTTPConnection: ConnectionHandler {
     public var context: AnyObject?
 
     /// One of the two, for ever: what never changes costs no reference count per use.
-    private let http1: HTTP1Connection?
-    private let http2: HTTP2Connection?
-    private let limits: TransportLimits
-    private let isServer: Bool
-    private let isHTTP2: Bool
-    private var isMarked = false
-    private var closesAfterFlush = false
+    let http1: HTTP1Connection?
+    let http2: HTTP2Connection?
+    let limits: TransportLimits
+    let isServer: Bool
+    let isHTTP2: Bool
+    var isMarked = false
+    var closesAfterFlush = false
     /// The one exchange of an HTTP/1 connection.
-    private var current: HTTPStream?
+    var current: HTTPStream?
     /// HTTP/1: the object of the exchange that is open, or of the last one.
     private var spare: HTTPStream?
     /// The streams of an HTTP/2 connection; look-up only.
     private var streams: [UInt32: HTTPStream] = [:]
-    private var unacknowledgedBytes = 0
+    var unacknowledgedBytes = 0
     /// What the connection below was last told; nil: nothing yet.
-    private var isPausing: Bool?
+    var isPausing: Bool?
     /// Body bytes given to the engine since the last flush: they are on their way, but the connection below does not know yet.
-    private var unflushedBytes = 0
+    var unflushedBytes = 0
     /// A stream was told that it may not send.
-    private var hasBlocked = false
+    var hasBlocked = false
     private var offersSoon = false
-    private var isTunnel = false
-    private var wantsPump = false
-    private var timer: TimerID?
-    private var timerDeadline = Instant.distantFuture
-    private var host: any Host { batch.host }
+    var isTunnel = false
+    var wantsPump = false
+    /// HTTP/1 server: the next request is not read because the client does not take the responses before it.
+    var holdsPump = false
+    /// HTTP/2 client: the peer's SETTINGS have come.
+    private(set) var isSettled = false
+    var timer: TimerID?
+    var timerDeadline = Instant.distantFuture
+    var host: any Host { batch.host }
 
     /// Server side of an accepted connection. Takes over as its handler; bytes already read go through `receive(buffered:)`.
     public init(serving connection: any Connection, version: HTTPVersion, settings: HTTP2Settings = HTTP2Settings(), batch: FlushBatch, limits: TransportLimits = TransportLimits(), owner: any HTTPConnectionOwner) {
@@ -105,6 +112,12 @@ public final class HTTPConnection: ConnectionHandler {
         return isHTTP2 ? http2!.isReusable : (current == nil && http1!.isReusable)
     }
 
+    /// Client side: whether the peer takes extended CONNECT (RFC 8441). nil: it has not said yet.
+    public var offersExtendedConnect: Bool? { isHTTP2 ? http2!.offersExtendedConnect : false }
+
+    /// Memory of the engine for bytes and streams, and bytes that the connection below has not sent. Unit: bytes.
+    public var bytesHeld: Int { (isHTTP2 ? http2!.bytesHeld : http1!.bytesHeld) + (connection?.bytesQueued ?? 0) }
+
     // MARK: What components ask for
 
     /// Client side: sends a request. Throws when no stream is free.
@@ -113,6 +126,7 @@ public final class HTTPConnection: ConnectionHandler {
         let id = isHTTP2 ? try http2!.sendRequest(head, endStream: endStream) : try http1!.sendRequest(head, endStream: endStream)
         let stream = makeStream(id)
         stream.handler = handler
+        stream.isConnect = head.method == .connect
         stream.isLocalEnded = endStream
         if isHTTP2 { streams[id.rawValue] = stream } else { current = stream }
         markDirty()
@@ -142,7 +156,12 @@ public final class HTTPConnection: ConnectionHandler {
 
     func respond(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
         do {
-            if isHTTP2 { try http2!.sendResponse(stream.id, head, endStream: endStream) } else { try http1!.sendResponse(stream.id, head, endStream: endStream) }
+            if isHTTP2 {
+                try http2!.sendResponse(stream.id, head, endStream: endStream)
+                if stream.isConnect, head.status / 100 == 2 { stream.isTunnel = true }
+            } else {
+                try http1!.sendResponse(stream.id, head, endStream: endStream)
+            }
             markDirty()
             // The engine tells of the tunnel only when it is asked again.
             if !isHTTP2, http1!.isTunnel { wantsPump = true }
@@ -199,7 +218,11 @@ public final class HTTPConnection: ConnectionHandler {
 
     func isWritable(_ stream: HTTPStream) -> Bool {
         let below = (connection?.bytesQueued ?? 0) + unflushedBytes
-        let isWritable = below + (isHTTP2 ? http2!.bytesQueued(stream.id) : 0) < limits.sendQueueBytesMax
+        var isWritable = below < limits.sendQueueBytesMax
+        if isHTTP2, isWritable {
+            let queued = http2!.bytesQueued(stream.id)
+            isWritable = queued == 0 || below + queued < limits.sendQueueBytesMax && http2!.bytesQueued < limits.connectionQueueBytesMax
+        }
         if !isWritable { hasBlocked = true }
         return isWritable
     }
@@ -220,6 +243,7 @@ public final class HTTPConnection: ConnectionHandler {
         guard state == .connecting else { return }
         batch.enter()
         state = .open
+        http2?.connected(now: host.now)
         markDirty()
         owner?.connected(self)
         owner?.available(self)
@@ -232,7 +256,10 @@ public final class HTTPConnection: ConnectionHandler {
             unacknowledgedBytes += bytes.byteCount
             if let current { current.handler?.data(current, bytes, endStream: false) }
         } else {
-            if isHTTP2 { http2!.receive(bytes, now: host.now) } else { http1!.receive(bytes, now: host.now) }
+            if isHTTP2 {
+                if http2!.wantsBytesBelow { http2!.bytesBelow = connection.bytesQueued }
+                http2!.receive(bytes, now: host.now)
+            } else { http1!.receive(bytes, now: host.now) }
             pump()
         }
         updateReading()
@@ -254,7 +281,7 @@ public final class HTTPConnection: ConnectionHandler {
             pump()
             // A half-closed HTTP/1 client still gets its answer. On HTTP/2 nobody is left to open windows and answer pings, and a
             // silent stream would never find out that its client is gone.
-            if streamCount == 0 || !isServer || isHTTP2 { closesAfterFlush = true }
+            if streamCount == 0 && !holdsPump || !isServer || isHTTP2 { closesAfterFlush = true }
             markDirty()
         }
         batch.leave()
@@ -262,6 +289,7 @@ public final class HTTPConnection: ConnectionHandler {
 
     public func drained(_ connection: any Connection) {
         offerAll()
+        if holdsPump { pumpHeld() }
     }
 
     private func offerAll() {
@@ -278,7 +306,7 @@ public final class HTTPConnection: ConnectionHandler {
     }
 
     /// What was blocked by bytes that left at once goes on in the next turn, so that others have theirs.
-    private func offerSoon() {
+    func offerSoon() {
         if offersSoon { return }
         offersSoon = true
         host.after(.zero) { [self] in
@@ -303,16 +331,18 @@ public final class HTTPConnection: ConnectionHandler {
 
     private func nextEvent() -> HTTPEvent? { isHTTP2 ? http2!.nextEvent() : http1!.nextEvent() }
 
-    private func pump() {
-        while state != .closed, let event = nextEvent() {
+    func pump() {
+        while state != .closed, !holdsNextRequest(), let event = nextEvent() {
             switch consume event {
             case .request(let id, let head, let endStream):
                 let stream = makeStream(id)
                 stream.isRemoteEnded = endStream
+                stream.isConnect = head.method == .connect
                 if isHTTP2 { streams[id.rawValue] = stream } else { current = stream }
                 owner?.request(stream, head, endStream: endStream)
             case .response(let id, let head, let endStream):
                 guard let stream = stream(id) else { continue }
+                if isHTTP2, stream.isConnect, head.status / 100 == 2 { stream.isTunnel = true }
                 stream.handler?.response(stream, head, endStream: endStream)
                 if endStream { endRemote(stream) }
             case .data(let id, let bytes, let endStream):
@@ -337,6 +367,10 @@ public final class HTTPConnection: ConnectionHandler {
         }
         if state == .closed { return }
         if isHTTP2 {
+            if !isSettled, !isServer, http2!.offersExtendedConnect != nil {
+                isSettled = true
+                owner?.settled(self)
+            }
             updateTimer()
             closeIfDrained()
             markDirty()
@@ -452,85 +486,9 @@ public final class HTTPConnection: ConnectionHandler {
         return taken
     }
 
-    // MARK: Output, reading, time, end
+    // MARK: The end
 
-    private func markDirty() {
-        if isMarked || state == .closed { return }
-        isMarked = true
-        batch.mark(self)
-    }
-
-    func flush() {
-        isMarked = false
-        guard let connection, state != .connecting, state != .closed else { return }
-        sendOutput()
-        // A stream that opened may have started the keep-alive watch.
-        if isHTTP2, state != .closed { updateTimer() }
-        if hasBlocked, connection.bytesQueued < limits.sendQueueBytesMax { offerSoon() }
-        if closesAfterFlush {
-            connection.close()
-            end(nil, tellBelow: false)
-        } else if wantsPump {
-            // The next pipelined request waited for this response.
-            wantsPump = false
-            pump()
-            updateReading()
-        }
-    }
-
-    private func sendOutput() {
-        guard let connection else { return }
-        unflushedBytes = 0
-        if isHTTP2 { http2!.drainOutput(into: &batch.output) } else { http1!.drainOutput(into: &batch.output) }
-        if batch.output.isEmpty { return }
-        if let ask = batch.beforeOutput, !ask() { return batch.output.removeAll() }
-        // Nobody else writes into it before `send` returns.
-        connection.send(batch.output.unsafeBytes.bytes)
-        batch.output.removeAll()
-    }
-
-    private func closeIfDrained() {
-        guard state == .draining, streamCount == 0, !isTunnel, !closesAfterFlush else { return }
-        // A server waits until the peer knows which streams were looked at.
-        if isHTTP2, isServer, !http2!.isDrained { return }
-        closesAfterFlush = true
-        markDirty()
-    }
-
-    private func updateReading() {
-        guard let connection else { return }
-        let shouldPause = unacknowledgedBytes > limits.unacknowledgedBytesMax || (!isHTTP2 && !isTunnel && http1!.wantsReadPause)
-        if isPausing == shouldPause { return }
-        isPausing = shouldPause
-        connection.isReadingPaused = shouldPause
-    }
-
-    private func updateTimer() {
-        guard let deadline = http2!.deadline else { return }
-        if deadline < timerDeadline || timer == nil { armTimer(deadline) }
-    }
-
-    private func armTimer(_ deadline: Instant) {
-        if let timer { host.cancel(timer) }
-        timerDeadline = deadline
-        timer = host.after(deadline > host.now ? deadline - host.now : .zero) { [self] in
-            timer = nil
-            timerDeadline = .distantFuture
-            guard state != .closed else { return }
-            batch.enter()
-            if let due = http2!.deadline {
-                if due <= host.now {
-                    http2!.expire(now: host.now)
-                    pump()
-                } else {
-                    armTimer(due)
-                }
-            }
-            batch.leave()
-        }
-    }
-
-    private func end(_ failure: HostFailure?, tellBelow: Bool) {
+    func end(_ failure: HostFailure?, tellBelow: Bool) {
         guard state != .closed else { return }
         let wasConnecting = state == .connecting
         state = .closed

@@ -56,6 +56,8 @@ public final class HTTPStream {
     public var handler: (any HTTPStreamHandler)?
     /// Bytes of a tunnel (CONNECT, Upgrade) rather than of a message body flow in both directions.
     public internal(set) var isTunnel = false
+    /// The request is CONNECT, plain or extended.
+    var isConnect = false
     var wantsWritable = false
     /// Our side of the exchange is complete.
     var isLocalEnded = false
@@ -74,6 +76,7 @@ public final class HTTPStream {
         self.connection = connection
         handler = nil
         isTunnel = false
+        isConnect = false
         wantsWritable = false
         isLocalEnded = false
         isRemoteEnded = false

@@ -7,6 +7,9 @@ public struct TransportLimits: Sendable {
     /// Bytes a peer has not taken yet before a stream counts as blocked. Unit: bytes. When full: the producer is told to wait
     /// (`HTTPStream.isWritable`), and its own peer feels back-pressure. Source: two scratch buffers of the loop.
     public var sendQueueBytesMax = 128 * 1024
+    /// Body bytes of all streams of one HTTP/2 connection that wait for the peer's windows before streams with bytes of their own waiting count as
+    /// blocked, however few these are. Unit: bytes. When full: as above. Source: ours; eight such streams at their own bound.
+    public var connectionQueueBytesMax = 1024 * 1024
     /// Body bytes handed up and not yet acknowledged on an HTTP/1 connection. When full: reading pauses. Source: one scratch buffer.
     public var unacknowledgedBytesMax = 64 * 1024
     /// Idle HTTP/1 connections kept for one endpoint. When full: the oldest is closed. Source: linkerd2-proxy env.rs, per endpoint.

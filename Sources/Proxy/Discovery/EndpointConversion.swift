@@ -62,6 +62,9 @@ extension Endpoint.HTTP2Parameters {
         let flow = message.flowControl
         if flow.initialConnectionWindowSize > 0 { initialConnectionWindowBytes = Int(flow.initialConnectionWindowSize) }
         if flow.initialStreamWindowSize > 0 { initialStreamWindowBytes = Int(flow.initialStreamWindowSize) }
+        adaptsWindows = flow.adaptiveFlowControl
+        let frame = Int(message.internals.maxFrameSize)
+        if (16_384...16_777_215).contains(frame) { maxFrameBytes = frame }
         guard message.hasKeepAlive else { return }
         keepAliveInterval = message.keepAlive.hasInterval ? Interval(message.keepAlive.interval).flatMap { $0 > .zero ? $0 : nil } : nil
         keepAliveTimeout = message.keepAlive.hasTimeout ? Interval(message.keepAlive.timeout).flatMap { $0 > .zero ? $0 : nil } : nil

@@ -22,6 +22,8 @@ struct Endpoint: Equatable, Sendable {
     struct HTTP2Parameters: Equatable, Sendable {
         var initialConnectionWindowBytes: Int?
         var initialStreamWindowBytes: Int?
+        var adaptsWindows = false
+        var maxFrameBytes: Int?
         var keepAliveInterval: Interval?
         var keepAliveTimeout: Interval?
         var keepAliveWhileIdle = false

@@ -149,6 +149,7 @@ extension Configuration {
         } else if stream != nil || connection != nil {
             reader.problem(name + (stream == nil ? "INITIAL_STREAM_WINDOW_SIZE" : "INITIAL_CONNECTION_WINDOW_SIZE"), "is missing: the windows of stream and connection come together")
         }
+        reader.set(&side.serverHTTP2.adaptsWindows, name + "ADAPTIVE_FLOW_CONTROL", as: "true or false") { EnvironmentReader.bool($0) }
         let interval = reader.duration(name + "KEEP_ALIVE_INTERVAL")
         let timeout = reader.duration(name + "KEEP_ALIVE_TIMEOUT")
         if let interval, let timeout {

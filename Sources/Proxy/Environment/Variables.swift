@@ -63,14 +63,12 @@ extension Configuration {
             read(side + "_SERVER_HTTP2_INITIAL_CONNECTION_WINDOW_SIZE", "1048576", "of the server's connections"),
             read(side + "_SERVER_HTTP2_KEEP_ALIVE_INTERVAL", "", "silence after which the server sends a PING; with the timeout"),
             read(side + "_SERVER_HTTP2_KEEP_ALIVE_TIMEOUT", "", "how long it waits for the answer"),
-            read(side + "_SERVER_HTTP2_MAX_CONCURRENT_STREAMS", "", "streams that a client may have open"),
+            read(side + "_SERVER_HTTP2_MAX_CONCURRENT_STREAMS", "200", "streams that a client may have open"),
             read(side + "_SERVER_HTTP2_MAX_FRAME_SIZE", "16384", "bytes of the largest frame taken"),
             read(side + "_SERVER_HTTP2_MAX_HEADER_LIST_SIZE", "65536", "bytes of the largest head taken"),
             read(side + "_SERVER_HTTP2_MAX_PENDING_ACCEPT_RESET_STREAMS", "1000", "early resets that a client may cause"),
             read(side + "_SERVER_HTTP2_MAX_SEND_BUF_SIZE", "131072", "bytes of a stream that may wait for their reader"),
-            Variable(
-                name: side + "_SERVER_HTTP2_ADAPTIVE_FLOW_CONTROL", fallback: "false", meaning: "windows that grow with what a connection can carry",
-                standing: .unsupported("set the two window sizes instead")),
+            read(side + "_SERVER_HTTP2_ADAPTIVE_FLOW_CONTROL", "false", "windows that grow with what a connection can carry"),
         ]
     }
 

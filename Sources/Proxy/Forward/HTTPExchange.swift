@@ -68,6 +68,8 @@ final class HTTPExchange: HTTPStreamHandler {
     /// What is held was acknowledged when it was given to an earlier callee.
     private var isReplay = false
     private var isResponseEnded = false
+    /// The heads are exchanged and bytes of a tunnel flow, each way until its own end.
+    private var isTunnel = false
     private var isAnswered = false
     private var unacknowledgedUp = 0
     private var unacknowledgedDown = 0
@@ -91,6 +93,14 @@ final class HTTPExchange: HTTPStreamHandler {
 
     /// Gives the request to a callee. `head` is what it gets.
     func send(_ head: RequestHead, through client: HTTPClient, singleUse: Bool = false) {
+        guard head.tunnelProtocol != nil else { return give(head, client, singleUse: singleUse) }
+        client.whenSettled { [self] failure in
+            guard caller != nil, callee == nil else { return }
+            if let failure { owner.failed(self, failure) } else { give(head, client, singleUse: singleUse) }
+        }
+    }
+
+    private func give(_ head: RequestHead, _ client: HTTPClient, singleUse: Bool) {
         guard caller != nil, callee == nil else { return }
         let endsNow = isRequestEnded && held.isEmpty && heldTrailers == nil
         sent = host.now
@@ -114,6 +124,8 @@ final class HTTPExchange: HTTPStreamHandler {
             }
             attempts?.sent(self)
         } catch {
+            // RFC 9220 section 3 and RFC 8441: what the next hop does not offer is not implemented.
+            if head.tunnelProtocol != nil { return fail(.notImplemented(error.reason)) }
             owner.failed(self, .reset(PeerError(.stream, code: HTTP2ErrorCode.refusedStream, rule: error.reason)))
         }
     }
@@ -201,8 +213,17 @@ final class HTTPExchange: HTTPStreamHandler {
         owner.rewrite(&head, of: self)
         isAnswered = true
         isResponseEnded = endStream
+        if head.status == 101 || self.head.method == .connect && head.status / 100 == 2 { beginTunnel() }
         caller.respond(head, endStream: endStream)
         if endStream { endResponse() }
+    }
+
+    /// On HTTP/1 the request was complete with its head, and now its side opens anew.
+    private func beginTunnel() {
+        isTunnel = true
+        if head.version != .http2 { isRequestEnded = false }
+        attempts?.cancel()
+        attempts = nil
     }
 
     func data(_ stream: HTTPStream, _ bytes: RawSpan, endStream: Bool) {
@@ -299,7 +320,7 @@ final class HTTPExchange: HTTPStreamHandler {
 
     private func endResponse() {
         tellLatency()
-        if !isRequestEnded, !(callee?.isTunnel ?? false) {
+        if !isRequestEnded, !isTunnel {
             // An answer before the end of the question: nobody will read the rest.
             callee?.reset(code: HTTP2ErrorCode.noError)
             caller?.reset(code: HTTP2ErrorCode.noError)
@@ -326,5 +347,14 @@ final class HTTPExchange: HTTPStreamHandler {
         attempts = nil
         endpoint = nil
         counters = nil
+    }
+}
+
+extension RequestHead {
+    /// CONNECT on HTTP/1 needs version 1.1 and an authority; why this one is answered with 400, nil if it is not.
+    /// Source: linkerd2-proxy linkerd/proxy/http/src/upgrade.rs.
+    var malformedUpgrade: String? {
+        guard version != .http2, method == .connect else { return nil }
+        return version == .http10 ? "CONNECT needs HTTP/1.1" : authority.isEmpty ? "CONNECT needs an authority" : nil
     }
 }

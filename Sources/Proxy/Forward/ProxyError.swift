@@ -14,6 +14,8 @@ enum ProxyError: Error, Hashable, Sendable {
     case connectTimeout(String)
     /// The upstream cannot be reached, went away, or does not speak HTTP; the text says which.
     case upstream(String)
+    /// The next hop does not know what the request asks for.
+    case notImplemented(String)
     case identityRequired(String)
     case backendFailed(String)
     case unauthorized(String)
@@ -53,6 +55,7 @@ enum ProxyError: Error, Hashable, Sendable {
         case .rateLimited: 429
         case .upstream, .identityRequired, .backendFailed: 502
         case .unauthorized: 403
+        case .notImplemented: 501
         case .invalidPolicy: 500
         case .injected(let status, _): status
         case .injectedGRPC: 200
@@ -66,6 +69,7 @@ enum ProxyError: Error, Hashable, Sendable {
         case .rateLimited: .resourceExhausted
         case .loadShed, .upstream, .identityRequired, .backendFailed: .unavailable
         case .unauthorized: .permissionDenied
+        case .notImplemented: .unimplemented
         case .invalidPolicy: .internal
         case .injected: .failedPrecondition
         case .injectedGRPC(let code, _): GRPCStatus.Code(rawValue: code) ?? .unknown
@@ -76,7 +80,7 @@ enum ProxyError: Error, Hashable, Sendable {
     var closesConnection: Bool {
         switch self {
         case .failfast, .loadShed, .connectTimeout, .upstream, .identityRequired, .backendFailed, .invalidPolicy: true
-        case .routeNotFound, .timeout, .rateLimited, .unauthorized, .injected, .injectedGRPC: false
+        case .routeNotFound, .timeout, .notImplemented, .rateLimited, .unauthorized, .injected, .injectedGRPC: false
         }
     }
 
@@ -104,7 +108,7 @@ enum ProxyError: Error, Hashable, Sendable {
         case .timeout(.head), .timeout(.profile): "timed out waiting for response headers"
         case .identityRequired(let text): "identity required: \(text)"
         case .unauthorized(let text): text
-        case .connectTimeout(let text), .upstream(let text), .backendFailed(let text), .invalidPolicy(let text), .rateLimited(let text), .injected(_, let text), .injectedGRPC(_, let text): text
+        case .connectTimeout(let text), .upstream(let text), .notImplemented(let text), .backendFailed(let text), .invalidPolicy(let text), .rateLimited(let text), .injected(_, let text), .injectedGRPC(_, let text): text
         }
     }
 

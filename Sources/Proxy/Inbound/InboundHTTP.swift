@@ -49,6 +49,9 @@ final class InboundHTTP: HTTPExchangeOwner {
         inFlight += 1
         guard inFlight <= inFlightMax else { return exchange.fail(.loadShed) }
         guard let port = link.port else { return exchange.fail(.routeNotFound) }
+        if let refusal = head.malformedUpgrade {
+            return exchange.answer(ResponseHead(status: 400, headers: exchange.informs ? ["content-length": "0", "l5d-proxy-error": refusal] : ["content-length": "0"]))
+        }
 
         var head = head
         if head.version == .http2, let original = head.headers.first("l5d-orig-proto") {

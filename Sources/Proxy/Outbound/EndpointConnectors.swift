@@ -52,6 +52,8 @@ final class EndpointConnectors {
 
     func http2Settings(_ endpoint: Endpoint) -> HTTP2Settings {
         var settings = configuration.clientHTTP2
+        settings.adaptsWindows = endpoint.http2.adaptsWindows
+        if let bytes = endpoint.http2.maxFrameBytes { settings.maxFrameBytes = bytes }
         if let bytes = endpoint.http2.initialConnectionWindowBytes { settings.initialConnectionWindowBytes = bytes }
         if let bytes = endpoint.http2.initialStreamWindowBytes { settings.initialStreamWindowBytes = bytes }
         settings.keepAliveInterval = endpoint.http2.keepAliveInterval

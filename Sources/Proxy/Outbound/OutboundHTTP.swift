@@ -32,7 +32,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         exchange.informs = informs
         inFlight += 1
         guard inFlight <= inFlightMax else { return exchange.fail(.loadShed) }
-        if let refusal = Self.malformedUpgrade(head) { return exchange.answer(ResponseHead(status: 400, headers: ["content-length": "0", "l5d-proxy-error": refusal])) }
+        if let refusal = head.malformedUpgrade { return exchange.answer(ResponseHead(status: 400, headers: ["content-length": "0", "l5d-proxy-error": refusal])) }
         let router = stack.router(head.version)
         if let route = router.profile?.find(head) {
             exchange.profileRoute = route
@@ -220,11 +220,5 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         let metric = registry.counter("outbound_http_errors_total", help: "The total number of HTTP requests that could not be processed due to a proxy error.", [("error", label)])
         errors[label] = metric
         metric.increment()
-    }
-
-    /// CONNECT needs HTTP/1.1 and an authority. Source: linkerd2-proxy linkerd/proxy/http/src/upgrade.rs.
-    private static func malformedUpgrade(_ head: RequestHead) -> String? {
-        guard head.version != .http2, head.method == .connect else { return nil }
-        return head.version == .http10 ? "CONNECT needs HTTP/1.1" : head.authority.isEmpty ? "CONNECT needs an authority" : nil
     }
 }
