@@ -58,12 +58,12 @@ extension HTTP2Connection {
     /// DATA of this length came, padding included.
     @inline(__always)
     func adapt(_ bytes: Int) {
-        if adaptive != nil, adaptive!.take(bytes, now: now) { writePing(Self.adaptivePing, isAnswer: false) }
+        // What we announced last must be in force, or its effect is not what is measured.
+        if adaptive != nil, unacknowledgedSettings == 0, adaptive!.take(bytes, now: now) { writePing(Self.adaptivePing, isAnswer: false) }
     }
 
     func receiveAdaptiveAnswer() {
-        // One change of SETTINGS at a time, so that its acknowledgement is unambiguous.
-        guard adaptive != nil, let bytes = adaptive!.answered(now: now, bytesMax: limits.adaptiveWindowBytesMax), unacknowledgedSettings == 0, !hasFailed else { return }
+        guard adaptive != nil, let bytes = adaptive!.answered(now: now, bytesMax: limits.adaptiveWindowBytesMax) else { return }
         announcedStreamWindow = bytes
         unacknowledgedSettings += 1
         settingsSentAt = now

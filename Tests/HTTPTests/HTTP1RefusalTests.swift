@@ -307,3 +307,21 @@ extension String {
     /// One byte a character, for bytes above 127.
     var latin1: [UInt8] { unicodeScalars.map { UInt8($0.value) } }
 }
+
+@Suite struct HTTP1InformationalTests {
+    @Test func `informationalsMax ends a response that never comes to its point`() throws {
+        let client = HTTP1Connection(role: .client)
+        _ = try client.sendRequest(RequestHead(method: .get, authority: "a", path: "/"), endStream: true)
+        var heads = 0
+        var failure: PeerError?
+        for _ in 0..<100 {
+            client.receive([UInt8]("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n".utf8))
+            while let event = client.nextEvent() {
+                if case .response = event { heads += 1 }
+                if case .failed(let error) = event { failure = error }
+            }
+        }
+        #expect(heads == HTTPLimits().informationalsMax)
+        #expect(failure?.code == 502)
+    }
+}

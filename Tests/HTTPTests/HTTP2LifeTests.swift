@@ -11,7 +11,7 @@ import Testing
         settings.keepAliveInterval = .seconds(10)
         settings.keepAliveWhileIdle = true
         let end = HTTP2End(HTTP2Connection(role: .client, settings: settings, now: .zero))
-        end.receive(Wire.settings(), now: Instant.zero + .seconds(1))
+        end.receive(Wire.settings() + Wire.settingsAnswer, now: Instant.zero + .seconds(1))
         _ = end.output()
         #expect(end.engine.deadline == Instant.zero + .seconds(11))
         end.engine.expire(now: Instant.zero + .seconds(11))
@@ -29,6 +29,26 @@ import Testing
         #expect(Wire.frames(end.output()).map(\.type) == [6, 7])
         #expect(end.engine.deadline == nil)
         #expect(!end.engine.isReusable)
+    }
+
+    @Test(arguments: [HTTPRole.client, .server]) func `settingsTimeout ends a connection whose peer does not acknowledge`(_ role: HTTPRole) {
+        let end = HTTP2End(HTTP2Connection(role: role, now: .zero))
+        end.engine.connected(now: Instant.zero + .seconds(5))
+        #expect(end.engine.deadline == Instant.zero + .seconds(15))
+        end.receive((role == .server ? Wire.preface : []) + Wire.settings(), now: Instant.zero + .seconds(6))
+        _ = end.output()
+        end.engine.expire(now: Instant.zero + .seconds(14))
+        #expect(end.failure == nil && end.engine.deadline == Instant.zero + .seconds(15))
+        end.engine.expire(now: Instant.zero + .seconds(15))
+        end.takeEvents()
+        #expect(end.failure?.code == HTTP2ErrorCode.settingsTimeout)
+        #expect(Wire.frames(end.output()).map(\.type) == [7])
+    }
+
+    @Test func `an acknowledged connection has no deadline`() {
+        let end = HTTP2End(HTTP2Connection(server: HTTP2Settings()))
+        end.receive(Wire.preface + Wire.settings() + Wire.settingsAnswer)
+        #expect(end.engine.deadline == nil)
     }
 
     @Test func `an idle connection is not pinged unless asked for`() throws {

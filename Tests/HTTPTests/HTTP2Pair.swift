@@ -143,6 +143,8 @@ enum Wire {
         frame(4, values.flatMap { [UInt8($0.0 >> 8), UInt8($0.0 & 255)] + word($0.1) })
     }
 
+    static let settingsAnswer = frame(4, flags: 1)
+
     /// Literals without indexing and without Huffman.
     static func block(_ fields: [(String, String)]) -> [UInt8] {
         fields.flatMap { [0] + string($0.0) + string($0.1) }

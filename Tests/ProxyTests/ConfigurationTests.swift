@@ -47,7 +47,7 @@ import Transport
             "INBOUND_DEFAULT_POLICY": "allow", "DESTINATION_PROFILE_NETWORKS": "10.0.0.0/33", "DNS_MIN_TTL": "2s", "DNS_MAX_TTL": "1s",
             "OUTBOUND_CONNECT_EXP_BACKOFF_MIN": "1s", "INBOUND_CONNECT_EXP_BACKOFF_MIN": "2s", "INBOUND_CONNECT_EXP_BACKOFF_MAX": "1s", "INBOUND_CONNECT_EXP_BACKOFF_JITTER": "-1",
             "INBOUND_SERVER_HTTP2_KEEP_ALIVE_INTERVAL": "10s", "OUTBOUND_SERVER_HTTP2_INITIAL_STREAM_WINDOW_SIZE": "100000", "INBOUND_SERVER_HTTP2_MAX_FRAME_SIZE": "1000",
-            "OUTBOUND_SERVER_HTTP2_ADAPTIVE_FLOW_CONTROL": "true", "INBOUND_SERVER_HTTP2_ADAPTIVE_FLOW_CONTROL": "false", "INBOUND_MAX_IN_FLIGHT": "0", "CORES_MAX_RATIO": "1.5",
+            "OUTBOUND_SERVER_HTTP2_ADAPTIVE_FLOW_CONTROL": "yes", "INBOUND_SERVER_HTTP2_ADAPTIVE_FLOW_CONTROL": "true", "INBOUND_MAX_IN_FLIGHT": "0", "CORES_MAX_RATIO": "1.5",
             "TRACE_COLLECTOR_SVC_ADDR": "collector.linkerd:4317", "INBOUND_METRICS_AUTHORITY_LABELS": "safe", "DESTINATION_PROFILE_SUFFIXES": "svc..local",
             "IDENTITY_SPIRE_SOCKET": "unix:/run/spire.sock", "IDENTITY_MIN_REFRESH": "2h", "IDENTITY_MAX_REFRESH": "1h",
         ])
@@ -108,7 +108,7 @@ import Transport
         #expect(Set(table.map(\.name)).count == table.count)
         for variable in table where variable.standing != .idle { #expect(reader.asked.contains(variable.name), "\(variable.name) is in the table and not read") }
         for name in reader.asked.sorted() { #expect(table.contains { $0.name == name }, "\(name) is read and not in the table") }
-        #expect(table.count { if case .unsupported = $0.standing { true } else { false } } == 7)
+        #expect(table.count { if case .unsupported = $0.standing { true } else { false } } == 5)
         // The names of linkerd2-proxy linkerd/app/src/env.rs.
         let known = try String(contentsOfFile: path(beside: "variables.txt"), encoding: .utf8).split(separator: "\n").filter { !$0.hasPrefix("#") }.map(String.init)
         #expect(known.count > 90)
