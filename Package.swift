@@ -23,7 +23,7 @@ let deque = Target.Dependency.product(name: "DequeModule", package: "swift-colle
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 /// Deviations from corpora that tests read by path.
-let tables = ["Capture": ["deviations.tsv"], "HTTP": ["deviations.tsv", "http2-deviations.tsv"], "Manifests": ["deviations.tsv"], "Proxy": ["variables.txt"]]
+let tables = ["Capture": ["deviations.tsv"], "HTTP": ["deviations.tsv", "http2-deviations.tsv"], "Manifests": ["deviations.tsv"], "Peer": ["peers"], "Proxy": ["variables.txt"]]
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -107,11 +107,12 @@ let package = Package(
             ("Linux", ["Base", "Platform", "CLinux"]), ("Storage", ["Base", "Platform"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
             ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture", "Platform"]),
             ("Commands", ["Base", "Documents", "Manifests"]), ("Tidy", []), ("EndToEnd", ["Base", "CDeterminism", "Documents", "HTTP", "Linux", "CLinux", "Platform", "Simulations", "Kube", "Transport"]),
+            ("Peer", ["Base", "CDeterminism", "CLinux", "DNS", "Documents", "GRPC", "HTTP", "Kube", "Linux", "LocalCluster", "Platform", "Simulations", "TLS", "Transport"]),
             ("LocalCluster", ["Base", "DNS", "Platform", "Nodes", "Transport", "Simulator", "Simulations", "Capture", "Linux", "CLinux"]),
         ].map { (name: String, uses: [String]) in
             .testTarget(
                 name: name + "Tests",
-                dependencies: (uses + (["Tidy", "EndToEnd"].contains(name) ? [] : [name])).map { $0 == "OrderedCollections" ? collections : .byName(name: $0) },
+                dependencies: (uses + (["Tidy", "EndToEnd", "Peer"].contains(name) ? [] : [name])).map { $0 == "OrderedCollections" ? collections : .byName(name: $0) },
                 exclude: tables[name] ?? [],
                 swiftSettings: [.enableUpcomingFeature("ExistentialAny")])
         },
