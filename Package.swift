@@ -81,6 +81,7 @@ let package = Package(
 
         // Floor 5
         .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator", collections], swiftSettings: strict),
+        .target(name: "Load", dependencies: ["Base", "Platform", "HTTP", "GRPC", "Transport", deque], swiftSettings: hot),
         .target(name: "Rehearsal", dependencies: ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture", collections], swiftSettings: strict),
         .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Storage", "Simulator", "Scenario", "Simulations", "Capture", "CLinux", collections], swiftSettings: strict),
         .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "Proxy", "ControlPlane", "Simulator", "Scenario"], path: "Simulations", swiftSettings: strict),
@@ -93,7 +94,7 @@ let package = Package(
         .executableTarget(name: "weft-proxy", dependencies: ["Base", "Platform", "Proxy", "Linux"], swiftSettings: hot, linkerSettings: lean),
         .executableTarget(name: "weft-controller", dependencies: ["Base", "Platform", "MeshAPI", "ControlPlane", "Linux", arguments], swiftSettings: strict),
         .executableTarget(name: "weft-init", dependencies: ["Base", "Platform", "Linux"], swiftSettings: strict),
-        .executableTarget(name: "weft-bench", dependencies: ["Base", "Documents", "Platform", "TLS", "Linux", "APIServer", "Simulator", "Scenario", "CDeterminism"], swiftSettings: strict),
+        .executableTarget(name: "weft-bench", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "Transport", "Kube", "Linux", "APIServer", "Simulator", "Scenario", "Load", "CDeterminism"], swiftSettings: strict),
     ]
         + [
             ("Base", []), ("Documents", ["Base", "Fuzzing", "OrderedCollections"]), ("HTTP", ["Base", "Fuzzing"]), ("TLS", ["Base", "Fuzzing", "CDeterminism"]), ("DNS", ["Base", "Fuzzing"]),
@@ -106,6 +107,7 @@ let package = Package(
             ("ControlPlane", ["Base", "CDeterminism", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "APIServer", "Simulator", "DNS"]),
             ("Linux", ["Base", "Platform", "CLinux"]), ("Storage", ["Base", "Platform"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
             ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture", "Platform"]),
+            ("Load", ["Base", "Platform", "HTTP", "Transport", "Simulator"]),
             ("Commands", ["Base", "Documents", "Manifests"]), ("Tidy", []), ("EndToEnd", ["Base", "CDeterminism", "Documents", "HTTP", "Linux", "CLinux", "Platform", "Simulations", "Kube", "Transport"]),
             ("Peer", ["Base", "CDeterminism", "CLinux", "DNS", "Documents", "GRPC", "HTTP", "Kube", "Linux", "LocalCluster", "Platform", "Simulations", "TLS", "Transport"]),
             ("LocalCluster", ["Base", "DNS", "Platform", "Nodes", "Transport", "Simulator", "Simulations", "Capture", "Linux", "CLinux"]),

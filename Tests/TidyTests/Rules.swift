@@ -56,6 +56,7 @@ enum Floors {
         "Storage": ["Base", "Platform"],
         "Simulator": ["Base", "Platform", "DNS"],
         "Scenario": ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator"],
+        "Load": ["Base", "Platform", "HTTP", "GRPC", "Transport"],
         "Rehearsal": ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture"],
         "LocalCluster": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Storage", "Simulator", "Scenario", "Simulations", "Capture"],
         "Simulations": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "Proxy", "ControlPlane", "Simulator", "Scenario"],
@@ -63,7 +64,7 @@ enum Floors {
         "weft-proxy": ["Base", "Platform", "Proxy", "Linux"],
         "weft-controller": ["Base", "Platform", "MeshAPI", "ControlPlane", "Linux"],
         "weft-init": ["Base", "Platform", "Linux"],
-        "weft-bench": ["Base", "Documents", "Platform", "TLS", "Linux", "APIServer", "Simulator", "Scenario"],
+        "weft-bench": ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "Transport", "Kube", "Linux", "APIServer", "Simulator", "Scenario", "Load"],
     ]
     static let ours = Set(arrows.keys)
     /// Modules that may touch the machine.
