@@ -71,7 +71,7 @@ public final class StandaloneAPI {
             if error.reason == .addressInUse { throw Refusal("\(options.listen) is in use by another program: name another with --listen, port 0 for any free one") }
             throw Refusal("\(error)")
         }
-        server.onStorageFailure = { [self] failure in
+        server.onStorageFailure = { failure in
             say("\(failure): stopped, so that nothing is acknowledged that is not kept")
             host.exit(74)
         }
