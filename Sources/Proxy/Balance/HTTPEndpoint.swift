@@ -25,6 +25,8 @@ final class HTTPEndpoint: HTTPClientObserver {
     /// Why the last attempt failed.
     private(set) var lastFailure: HTTPStreamFailure?
     var load: PeakEWMA
+    /// What a failure adds to the load; nil: nothing.
+    let penalty: LoadTerms.Penalty?
     /// Where its requests are counted.
     let series: RequestSeries
     /// Shuts the endpoint off after failures; nil: nothing does.
@@ -38,7 +40,7 @@ final class HTTPEndpoint: HTTPClientObserver {
     private var backoff: Backoff
     private var timer: TimerID?
 
-    init(endpoint: Endpoint, series: RequestSeries, client: HTTPClient, upgradeClient: @escaping () -> HTTPClient, host: any Host, backoff: Backoff, breaker: Breaker?, observer: (any HTTPEndpointObserver)?) {
+    init(endpoint: Endpoint, series: RequestSeries, client: HTTPClient, upgradeClient: @escaping () -> HTTPClient, host: any Host, backoff: Backoff, load: LoadTerms = LoadTerms(), breaker: Breaker?, observer: (any HTTPEndpointObserver)?) {
         self.endpoint = endpoint
         self.breaker = breaker
         self.series = series
@@ -46,7 +48,8 @@ final class HTTPEndpoint: HTTPClientObserver {
         makeUpgradeClient = upgradeClient
         self.host = host
         self.observer = observer
-        load = PeakEWMA(now: host.now)
+        self.load = PeakEWMA(now: host.now, rtt: load.rtt, decay: load.decay)
+        penalty = load.penalty
         self.backoff = backoff
         client.observer = self
         breaker?.onChange = { [unowned self] in self.observer?.changed(self) }
@@ -57,6 +60,9 @@ final class HTTPEndpoint: HTTPClientObserver {
     var version: HTTPVersion { client.version }
     /// The order in which endpoints are kept and drawn.
     var address: SocketAddress { endpoint.address }
+
+    var now: Instant { host.now }
+    var wall: WallTime { host.wall }
 
     /// HTTP/1 upgrades go over connections of their own when the endpoint speaks HTTP/2.
     func client(for exchange: HTTPExchange) -> HTTPClient {

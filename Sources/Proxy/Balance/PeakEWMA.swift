@@ -7,6 +7,8 @@ import Base
 struct PeakEWMA {
     /// Before the first sample. Source: linkerd2-proxy DEFAULT_RTT.
     static let defaultRTT = Interval.milliseconds(30)
+    /// Source: linkerd2-proxy, the least default round trip that is taken: 1 ms.
+    static let leastRTT = Interval.milliseconds(1)
     /// Time in which an old estimate loses all but 1/e of its weight. Source: linkerd2-proxy ewma decay.
     static let defaultDecay = Interval.seconds(10)
 
@@ -19,6 +21,14 @@ struct PeakEWMA {
         estimate = UInt64(max(1, rtt.nanoseconds))
         updated = now
         self.decay = decay
+    }
+
+    /// Counts a failure as an answer that took so long; never makes the endpoint look better than it does.
+    mutating func penalize(_ time: Interval, now: Instant) {
+        let weight = Self.exponential(now - updated, decay)
+        let product = estimate.multipliedFullWidth(by: weight)
+        estimate = max((product.high << 32) | (product.low >> 32), UInt64(max(0, time.nanoseconds)))
+        updated = max(updated, now)
     }
 
     mutating func observe(_ rtt: Interval, now: Instant) {

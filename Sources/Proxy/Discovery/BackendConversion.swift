@@ -13,11 +13,33 @@ extension Backend {
         case .balancer(let balancer):
             guard case .dst(let destination)? = balancer.discovery.kind, !destination.path.isEmpty else { throw InvalidPolicy("a balancer does not say how its endpoints are found") }
             kind = .balance(destination.path)
+            load = try LoadTerms(balancer)
         case .forward(let address):
             guard let endpoint = Endpoint(address) else { throw InvalidPolicy("a backend forwards to no address") }
             kind = .forward(endpoint)
         case nil: kind = .fail("backend \(name.namespace.isEmpty ? "" : name.namespace + "/")\(name.name) of kind \(name.kind) cannot be reached: the control plane gave it no endpoints")
         }
+    }
+}
+
+extension LoadTerms {
+    /// Source: linkerd2-proxy client-policy/src/lib.rs; a balancer must say how it measures, times must be positive.
+    init(_ message: Mesh.Outbound.Backend.BalanceP2c) throws(InvalidPolicy) {
+        self.init()
+        switch message.load {
+        case .peakEwma(let terms):
+            rtt = try terms.hasDefaultRtt ? Interval.positive(terms.defaultRtt, "the first round trip of a balancer") : rtt
+            decay = try terms.hasDecay ? Interval.positive(terms.decay, "the decay of a balancer") : decay
+        case .penaltyPeakEwma(let terms):
+            rtt = try terms.hasDefaultRtt ? Interval.positive(terms.defaultRtt, "the first round trip of a balancer") : rtt
+            decay = try terms.hasDecay ? Interval.positive(terms.decay, "the decay of a balancer") : decay
+            var penalty = Penalty()
+            if terms.hasPenalty { penalty.time = try Interval.positive(terms.penalty, "the penalty of a balancer") }
+            if terms.hasMaxRetryAfter { penalty.hintMax = try Interval.positive(terms.maxRetryAfter, "the longest retry-after of a balancer") }
+            self.penalty = penalty
+        case nil: break
+        }
+        rtt = max(rtt, PeakEWMA.leastRTT)
     }
 }
 

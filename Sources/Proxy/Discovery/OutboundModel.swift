@@ -14,6 +14,17 @@ struct ResourceName: Hashable, Sendable {
     var port: UInt16 = 0
 }
 
+extension ResourceName {
+    /// What a profile names by authority: `name.namespace.svc.…:port` is a Service, anything else has its own name only.
+    init(service text: String) {
+        self.init(name: text)
+        guard let authority = Authority(text) else { return }
+        let labels = authority.host.split(separator: ".")
+        guard labels.count > 2, labels[2] == "svc" else { return }
+        self.init(group: "core", kind: "Service", namespace: String(labels[1]), name: String(labels[0]), port: authority.port)
+    }
+}
+
 /// One address that serves, and how to talk to it.
 struct Endpoint: Equatable, Sendable {
     enum Hint: Equatable, Sendable { case unknown, http2, opaque }
@@ -202,9 +213,26 @@ struct Backend: Equatable, Sendable {
 
     var kind: Kind
     var name = ResourceName()
+    /// Of a balancer.
+    var load = LoadTerms()
     var filters: [HTTPFilter] = []
     /// Opaque backends: set if connections must be refused.
     var refusal: String?
+}
+
+/// How the load of a balancer's endpoints is measured.
+struct LoadTerms: Hashable, Sendable {
+    /// Failures count as slow answers.
+    struct Penalty: Hashable, Sendable {
+        var time = Interval.seconds(5)
+        /// The most that an endpoint may ask for by `retry-after`.
+        var hintMax = Interval.seconds(300)
+    }
+
+    var rtt = PeakEWMA.defaultRTT
+    var decay = PeakEWMA.defaultDecay
+    /// HTTP and gRPC only; nil: failures say nothing about load.
+    var penalty: Penalty?
 }
 
 struct OpaqueRoute: Equatable, Sendable {
@@ -275,4 +303,13 @@ struct OutboundTarget: Equatable, Sendable {
     /// nil: none, or outside the networks that have profiles.
     var profile: ServiceProfile?
     var policy: OutboundPolicy
+
+    /// Connections that come now are not HTTP.
+    var hasNoHTTP: Bool {
+        if profile?.isOpaque ?? false { return true }
+        switch policy.kind {
+        case .opaque, .tls: return true
+        case .detect, .http1, .http2, .grpc, .invalid: return false
+        }
+    }
 }

@@ -29,8 +29,6 @@ final class HTTPExchange: HTTPStreamHandler {
     var endpoint: HTTPEndpoint?
     /// Inbound: where the request is counted.
     var counters: InboundCounters?
-    /// Changes that a route wants in the response head.
-    var responseChanges: [HTTPFilter.HeaderChange] = []
     /// Outbound: where the application meant to go, the rule and its target that were found for the request, and what a profile
     /// calls the destination.
     var destination: SocketAddress?
@@ -169,6 +167,16 @@ final class HTTPExchange: HTTPStreamHandler {
         finish()
     }
 
+    /// Sends the caller elsewhere; for a gRPC call there is nothing here.
+    func redirect(_ status: UInt16, _ location: String) {
+        if isGRPC {
+            var headers = Headers()
+            for field in GRPCFields.trailersOnly(GRPCStatus(.notFound, "moved to \(location)")) { headers.add(field.name, field.value) }
+            return answer(ResponseHead(status: 200, headers: headers))
+        }
+        answer(ResponseHead(status: status, headers: ["location": location, "content-length": "0"]))
+    }
+
     /// Ends the caller's stream as the callee's was ended.
     func pass(_ reset: PeerError) {
         error = .upstream("stream reset: \(reset.rule)")
@@ -204,6 +212,7 @@ final class HTTPExchange: HTTPStreamHandler {
         }
         status = head.status
         if let code = head.headers.first("grpc-status") { grpcStatus = UInt32(code).flatMap { GRPCStatus.Code(rawValue: $0) } ?? .unknown }
+        if let endpoint, endpoint.penalty != nil { endpoint.penalize(head, grpcStatus) }
         if let attempts, attempts.takes(head, endStream: endStream, of: self) { return }
         deliver(head, endStream: endStream, to: caller)
     }

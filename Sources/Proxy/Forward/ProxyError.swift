@@ -76,6 +76,14 @@ enum ProxyError: Error, Hashable, Sendable {
         }
     }
 
+    /// By the time that a route sees it this is an answer of the endpoint.
+    var isOfEndpoint: Bool {
+        switch self {
+        case .upstream, .connectTimeout: true
+        default: false
+        }
+    }
+
     /// The client should open a new connection for what it asks next.
     var closesConnection: Bool {
         switch self {

@@ -63,7 +63,7 @@ final class InboundHTTP: HTTPExchangeOwner {
         head.headers.removeAll("l5d-client-id")
         if let identity = link.client.identity { head.headers.add("l5d-client-id", identity) }
 
-        guard let (route, filters) = port.route(head) else {
+        guard let (route, filters, prefixBytes) = port.route(head) else {
             registry.counter("inbound_http_route_not_found_total", help: "The total number of inbound HTTP requests that could not be associated with a route", link.denyLabels()).increment()
             return exchange.fail(.routeNotFound)
         }
@@ -75,6 +75,22 @@ final class InboundHTTP: HTTPExchangeOwner {
             host.log(.info, "weft::inbound", "request denied: server \(port.policy.server.name), client \(link.client.address), identity \(link.client.identity ?? "none")")
             return exchange.fail(.unauthorized("client \(link.client.address) is not authorized"))
         }
+        if authorization.isAudit { host.log(.info, "weft::inbound", "request would be denied: server \(port.policy.server.name), client \(link.client.address), identity \(link.client.identity ?? "none")") }
+        for filter in filters {
+            switch filter {
+            case .requestHeaders(let change): change.apply(to: &head.headers)
+            case .responseHeaders: break
+            case .redirect(let redirect):
+                switch redirect.outcome(head, prefixBytes: prefixBytes) {
+                case .location(let location): return exchange.redirect(redirect.status, location)
+                case .invalid: return exchange.fail(.invalidPolicy("a redirect replaces a prefix, and the route matched none"))
+                case .same: break
+                }
+            case .failure(_, let message, let numerator, let denominator), .grpcFailure(_, let message, let numerator, let denominator):
+                // Linkerd maps an injected failure inbound to 500, whatever status it names.
+                if link.random.chance(UInt64(numerator), in: UInt64(max(1, denominator))) { return exchange.fail(.injected(status: 500, message)) }
+            }
+        }
         if let limiter = port.limiter, let rejection = limiter.check(link.client.identity, now: host.now) {
             let name = limiter.limit.name
             registry.counter(
@@ -82,20 +98,6 @@ final class InboundHTTP: HTTPExchangeOwner {
                 port.serverLabels + [("ratelimit_group", name.group), ("ratelimit_kind", name.kind), ("ratelimit_name", name.name), ("ratelimit_scope", rejection.scope)]
             ).increment()
             return exchange.fail(.rateLimited(rejection.message))
-        }
-        if authorization.isAudit { host.log(.info, "weft::inbound", "request would be denied: server \(port.policy.server.name), client \(link.client.address), identity \(link.client.identity ?? "none")") }
-        for filter in filters {
-            switch filter {
-            case .requestHeaders(let change): change.apply(to: &head.headers)
-            case .responseHeaders(let change): exchange.responseChanges.append(change)
-            case .redirect(let redirect):
-                if let location = redirect.location(head, matchedPrefix: nil) {
-                    return exchange.answer(ResponseHead(status: redirect.status, headers: ["location": location, "content-length": "0"]))
-                }
-            case .failure(_, let message, let numerator, let denominator), .grpcFailure(_, let message, let numerator, let denominator):
-                // Linkerd maps an injected failure inbound to 500, whatever status it names.
-                if link.random.chance(UInt64(numerator), in: UInt64(max(1, denominator))) { return exchange.fail(.injected(status: 500, message)) }
-            }
         }
         let counters = link.counters(route: route.name, authorization: authorization.name, registry: registry)
         counters.allowed.increment()
@@ -106,7 +108,6 @@ final class InboundHTTP: HTTPExchangeOwner {
     }
 
     func rewrite(_ head: inout ResponseHead, of exchange: HTTPExchange) {
-        for change in exchange.responseChanges { change.apply(to: &head.headers) }
         if let original = exchange.originalVersion {
             head.headers.set("l5d-orig-proto", original == .http10 ? "HTTP/1.0" : "HTTP/1.1")
             head.version = .http2

@@ -242,6 +242,7 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
         if let handshakeTimer { host.cancel(handshakeTimer) }
         handshakeTimer = nil
         if relay != nil { port?.relayEnded(self) }
+        if let port { server.release(port) }
         connection = nil
         http = nil
         relay = nil

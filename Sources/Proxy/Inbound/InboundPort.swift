@@ -24,6 +24,7 @@ final class InboundPort {
     private var relays: [InboundLink] = []
     /// Changes with every change of the policy, so that what was decided under an older one is decided again.
     private(set) var generation: UInt64 = 0
+    private var idle = Idleness()
 
     init(port: UInt16, batch: FlushBatch, configuration: Configuration, policies: any InboundPolicies, registry: MetricsRegistry) {
         self.port = port
@@ -35,10 +36,10 @@ final class InboundPort {
         subscription = watch.subscribe { [unowned self] in changed($0) }
     }
 
-    /// The route of a request and the filters of its rule; nil: no route takes it.
-    func route(_ head: RequestHead) -> (route: InboundRoute, filters: [HTTPFilter])? {
+    /// The route of a request, the filters of its rule, and bytes of its path that a prefix match took; nil: no route takes it.
+    func route(_ head: RequestHead) -> (route: InboundRoute, filters: [HTTPFilter], prefixBytes: Int?)? {
         guard let index = table.find(head) else { return nil }
-        return (policy.routes[index.route], rules[index.route][index.rule])
+        return (policy.routes[index.route], rules[index.route][index.rule], index.prefixBytes)
     }
 
     /// To the application at this address of ours.
@@ -61,6 +62,11 @@ final class InboundPort {
         [("target_addr", "\(address)"), ("target_ip", "\(address.ip)"), ("target_port", "\(address.port)")]
     }
 
+    func retain() { idle.acquire(batch.host) }
+
+    /// `expired` is called when nobody has come back for the idle timeout.
+    func release(_ expired: @escaping () -> Void) { idle.release(batch.host, configuration.inbound.discoveryIdleTimeout, expired) }
+
     func relayBegan(_ link: InboundLink) { relays.append(link) }
     func relayEnded(_ link: InboundLink) { relays.removeAll { $0 === link } }
 
@@ -71,6 +77,7 @@ final class InboundPort {
     func retire() {
         if let subscription { watch.cancel(subscription) }
         subscription = nil
+        idle.cancel(batch.host)
         for (_, client) in clients { client.drain() }
         clients = []
     }

@@ -80,13 +80,25 @@ public final class InboundServer: AcceptHandler {
         if destination.port == configuration.inboundListen.port { link.startDirect() } else { link.start(port: port(destination.port)) }
     }
 
-    /// The state of one port, made at first use.
+    /// The state of one port, made at first use and let go when nobody has used it for the discovery idle timeout. Every call is matched
+    /// by one `release`.
     func port(_ number: UInt16) -> InboundPort {
-        if let found = table[number] { return found }
+        if let found = table[number] {
+            found.retain()
+            return found
+        }
         let made = InboundPort(port: number, batch: batch, configuration: configuration, policies: policies, registry: registry)
         table[number] = made
         ports.append(made)
         return made
+    }
+
+    func release(_ port: InboundPort) {
+        port.release { [self] in
+            port.retire()
+            table[port.port] = nil
+            ports.removeAll { $0 === port }
+        }
     }
 
     func gone(_ link: InboundLink) {

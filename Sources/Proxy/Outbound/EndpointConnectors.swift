@@ -65,6 +65,8 @@ final class EndpointConnectors {
     private func connector(_ endpoint: Endpoint, session: TransportHeader.SessionProtocol?, isLocal: Bool, labels: [(String, String)]) -> any Connector {
         let side = configuration.outbound
         let options = ConnectOptions(timeout: side.connectTimeout, keepAlive: side.connectKeepAlive, userTimeout: side.connectUserTimeout)
+        // Nobody outside reaches our loopback, and the pod's own traffic on it never comes here. Source: linkerd2-proxy outbound, tcp/connect.rs.
+        if endpoint.address.ip.isLoopback { return RefusedConnector(host: host, address: endpoint.address) }
         let isMeshed = endpoint.identity != nil && !isLocal
         let port = isMeshed ? endpoint.transportPort ?? endpoint.address.port : endpoint.address.port
         let address = SocketAddress(endpoint.address.ip, port)

@@ -52,6 +52,10 @@ final class HTTPBackends {
         var name: String
         var isHTTP2: Bool
         var accrual: FailureAccrual?
+        var load = LoadTerms()
+        /// Series tell apart who sends where, so that two parents of one backend have a balancer each, as with Linkerd.
+        var parent = ResourceName()
+        var backend = ResourceName()
     }
 
     private let host: any Host
@@ -74,14 +78,14 @@ final class HTTPBackends {
         self.registry = registry
     }
 
-    /// Endpoints of an authority. Every call is matched by one `release`. `parent` and `name` are for labels: those of the first user.
-    func balance(_ authority: String, version: HTTPVersion, parent: ResourceName, name: ResourceName, accrual: FailureAccrual?) -> HTTPBackend {
-        let key = Key(name: authority, isHTTP2: version == .http2, accrual: accrual)
+    /// Endpoints of an authority. Every call is matched by one `release`.
+    func balance(_ authority: String, version: HTTPVersion, parent: ResourceName, name: ResourceName, load: LoadTerms, accrual: FailureAccrual?) -> HTTPBackend {
+        let key = Key(name: authority, isHTTP2: version == .http2, accrual: accrual, load: load, parent: parent, backend: name)
         if let found = use(key) { return found }
         let balancer = HTTPBalancer(
             name: authority, host: host, queueRequestsMax: configuration.outbound.queueRequestsMax, failfastTimeout: configuration.outbound.failfastTimeout,
             series: BalancerSeries(registry, kind: "http", parent: parent, backend: name)
-        ) { [unowned self] endpoint, observer in make(endpoint, version, authority: authority, accrual: accrual, observer: observer) }
+        ) { [unowned self] endpoint, observer in make(endpoint, version, authority: authority, load: load, accrual: accrual, observer: observer) }
         let watch = discovery.endpoints(authority)
         let subscription = watch.subscribe { set in
             switch set {
@@ -95,7 +99,7 @@ final class HTTPBackends {
     /// One endpoint. Every call is matched by one `release`.
     func forward(_ endpoint: Endpoint, version: HTTPVersion) -> HTTPBackend {
         let key = Key(name: "forward \(endpoint)", isHTTP2: version == .http2)
-        return use(key) ?? add(HTTPBackend(kind: .forward(make(endpoint, version, authority: nil, accrual: nil, observer: nil)), key: key))
+        return use(key) ?? add(HTTPBackend(kind: .forward(make(endpoint, version, authority: nil, load: LoadTerms(), accrual: nil, observer: nil)), key: key))
     }
 
     func release(_ backend: HTTPBackend) {
@@ -125,7 +129,7 @@ final class HTTPBackends {
         return backend
     }
 
-    private func make(_ endpoint: Endpoint, _ application: HTTPVersion, authority: String?, accrual: FailureAccrual?, observer: (any HTTPEndpointObserver)?) -> HTTPEndpoint {
+    private func make(_ endpoint: Endpoint, _ application: HTTPVersion, authority: String?, load: LoadTerms, accrual: FailureAccrual?, observer: (any HTTPEndpointObserver)?) -> HTTPEndpoint {
         let version = connectors.version(endpoint, application: application)
         let labels = connectors.labels(endpoint, authority: authority)
         let settings = connectors.http2Settings(endpoint)
@@ -136,6 +140,6 @@ final class HTTPBackends {
         let breaker = accrual.map { Breaker($0, host: host, random: host.random("breaker/\(authority ?? "")/\(endpoint.address)")) }
         return HTTPEndpoint(
             endpoint: endpoint, series: RequestSeries(registry, labels), client: client(version), upgradeClient: { client(.http11) }, host: host,
-            backoff: Backoff(configuration.outbound.connectBackoff, random: host.random("endpoint/\(endpoint.address)")), breaker: breaker, observer: observer)
+            backoff: Backoff(configuration.outbound.connectBackoff, random: host.random("endpoint/\(endpoint.address)")), load: load, breaker: breaker, observer: observer)
     }
 }

@@ -47,7 +47,7 @@ final class HTTPRouter {
     final class Target {
         fileprivate let backend: HTTPBackend?
         fileprivate let failure: String?
-        fileprivate let filters: [HTTPFilter]
+        let filters: [HTTPFilter]
         fileprivate let weight: UInt32
         /// nil for the routes of a profile.
         let series: BackendSeries?
@@ -91,6 +91,8 @@ final class HTTPRouter {
 
     /// Takes over what discovery says now. Backends that stay in use keep their connections.
     func update(_ target: OutboundTarget, port: UInt16) {
+        // A connection that was accepted as HTTP stays HTTP: the routes that it came for stay in force.
+        if target.hasNoHTTP, !rules.isEmpty { return }
         let old = used
         used = []
         invalid = nil
@@ -124,10 +126,10 @@ final class HTTPRouter {
         if let invalid { return .answer(.invalidPolicy("invalid client policy configuration: \(invalid)")) }
         guard let index = table.find(head) else { return .answer(.routeNotFound) }
         let rule = rules[index.route][index.rule]
-        if let decision = judge(rule.filters, head) { return decision }
-        guard let target = choose(rule) else { return .answer(rule.targets.isEmpty ? .failfast("no backend") : .loadShed) }
+        if let decision = judge(rule.filters, head, index.prefixBytes) { return decision }
+        guard let target = choose(rule) else { return .answer(.loadShed) }
         guard let backend = target.backend else { return .answer(.backendFailed(target.failure ?? "no backend")) }
-        if let decision = judge(target.filters, head) { return decision }
+        if let decision = judge(target.filters, head, index.prefixBytes) { return decision }
         return .backend(backend, rule, target)
     }
 
@@ -149,8 +151,8 @@ final class HTTPRouter {
         let overrides = profile.overrides.filter { $0.weight > 0 }
         let distribution: Distribution =
             overrides.isEmpty
-            ? .firstAvailable([Backend(kind: .balance(name))])
-            : .randomAvailable(overrides.map { (Backend(kind: .balance($0.authority)), $0.weight) })
+            ? .firstAvailable([Backend(kind: .balance(name), name: ResourceName(service: name))])
+            : .randomAvailable(overrides.map { (Backend(kind: .balance($0.authority), name: ResourceName(service: $0.authority)), $0.weight) })
         table = RouteTable([([], [[]])])
         rules = [[prepare(distribution, rule: nil, route: ResourceName(name: name), series: nil)]]
         self.profile = ProfileRoutes(profile, name: name, direction: "outbound", registry: registry)
@@ -169,7 +171,7 @@ final class HTTPRouter {
         var found: HTTPBackend?
         var failure: String?
         switch backend.kind {
-        case .balance(let authority): found = backends.balance(authority, version: version, parent: parent, name: backend.name, accrual: accrual)
+        case .balance(let authority): found = backends.balance(authority, version: version, parent: parent, name: backend.name, load: backend.load, accrual: accrual)
         case .forward(let endpoint): found = backends.forward(endpoint, version: version)
         case .fail(let reason): failure = reason
         }
@@ -198,7 +200,7 @@ final class HTTPRouter {
     }
 
     /// Filters that answer by themselves.
-    private func judge(_ filters: [HTTPFilter], _ head: RequestHead) -> Decision? {
+    private func judge(_ filters: [HTTPFilter], _ head: RequestHead, _ prefixBytes: Int?) -> Decision? {
         if filters.isEmpty { return nil }
         for filter in filters {
             switch filter {
@@ -207,7 +209,11 @@ final class HTTPRouter {
             case .grpcFailure(let code, let message, let numerator, let denominator):
                 if random.chance(UInt64(numerator), in: UInt64(max(1, denominator))) { return .answer(.injectedGRPC(code: UInt32(code), message)) }
             case .redirect(let redirect):
-                if let location = redirect.location(head, matchedPrefix: nil) { return .redirect(status: redirect.status, location: location) }
+                switch redirect.outcome(head, prefixBytes: prefixBytes) {
+                case .location(let location): return .redirect(status: redirect.status, location: location)
+                case .invalid: return .answer(.invalidPolicy("a redirect replaces a prefix, and the route matched none"))
+                case .same: break
+                }
             case .requestHeaders, .responseHeaders: break
             }
         }

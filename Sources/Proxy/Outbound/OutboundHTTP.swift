@@ -40,13 +40,11 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         }
         switch router.decide(head) {
         case .answer(let error): exchange.fail(error)
-        case .redirect(let status, let location):
-            exchange.answer(ResponseHead(status: status, headers: ["location": location, "content-length": "0"]))
+        case .redirect(let status, let location): exchange.redirect(status, location)
         case .backend(let backend, let rule, let target):
             exchange.destination = stack.address
             exchange.canonical = router.canonical
             target.series?.countRequest()
-            for case .responseHeaders(let change) in rule.filters { exchange.responseChanges.append(change) }
             exchange.rule = rule
             exchange.target = target
             if rule.hasPlan || exchange.profileRoute?.hasPlan ?? false, let plan = RetryPlan(rule, exchange.profileRoute, router.budget, head.headers) {
@@ -70,13 +68,11 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
     /// By the routes of now: they may have changed meanwhile, and each attempt draws anew.
     func sendAgain(_ exchange: HTTPExchange) {
         guard !exchange.isOver, let router = exchange.attempts?.router else { return }
-        exchange.responseChanges = []
         switch router.decide(exchange.head) {
         case .answer(let error): exchange.fail(error)
-        case .redirect(let status, let location): exchange.answer(ResponseHead(status: status, headers: ["location": location, "content-length": "0"]))
+        case .redirect(let status, let location): exchange.redirect(status, location)
         case .backend(let backend, let rule, let target):
             target.series?.countRequest()
-            for case .responseHeaders(let change) in rule.filters { exchange.responseChanges.append(change) }
             exchange.rule = rule
             exchange.target = target
             backend.dispatch(exchange, to: self)
@@ -107,6 +103,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
             head.headers.removeAll("l5d-require-id")
         }
         for case .requestHeaders(let change) in rule.filters { change.apply(to: &head.headers) }
+        if let target = exchange.target { for case .requestHeaders(let change) in target.filters { change.apply(to: &head.headers) } }
         if let canonical = exchange.canonical { head.headers.set("l5d-dst-canonical", canonical) }
         let singleUse = head.authority.isEmpty || head.version == .http10
         if head.authority.isEmpty { head.authority = HTTPText("\(destination)") }
@@ -142,8 +139,10 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
             head.version = head.headers.first("l5d-orig-proto") == "HTTP/1.0" ? .http10 : original
             head.headers.removeAll("l5d-orig-proto")
         }
-        if exchange.responseChanges.isEmpty { return }
-        for change in exchange.responseChanges { change.apply(to: &head.headers) }
+        // Filters see what an endpoint answered, and that it could not be reached; our own refusals pass them by.
+        guard exchange.sent != nil, exchange.error?.isOfEndpoint ?? true else { return }
+        if let target = exchange.target, !target.filters.isEmpty { for case .responseHeaders(let change) in target.filters { change.apply(to: &head.headers) } }
+        if let rule = exchange.rule, !rule.filters.isEmpty { for case .responseHeaders(let change) in rule.filters { change.apply(to: &head.headers) } }
     }
 
     func answered(_ exchange: HTTPExchange, latency: Interval) {

@@ -8,6 +8,8 @@ import HTTP
 struct RuleIndex: Equatable {
     var route: Int
     var rule: Int
+    /// Bytes of the request's path that a prefix match took; nil: the path was matched otherwise, or not at all.
+    var prefixBytes: Int?
 }
 
 /// The hosts and matches of a list of routes, prepared once for many requests.
@@ -19,8 +21,8 @@ struct RouteTable {
     }
 
     private var entries: [Entry] = []
-    /// A list whose first rule takes every request is answered without looking at the request.
-    private var isTrivial = false
+    /// A list whose only rule takes every request is answered without looking at the request.
+    private var trivial: RuleIndex?
 
     /// `routes`: hosts, and the matches of each rule.
     init(_ routes: [(hosts: [HostMatch], rules: [[HTTPMatch]])]) {
@@ -29,11 +31,14 @@ struct RouteTable {
                 entries.append(Entry(index: RuleIndex(route: r, rule: i), hosts: route.hosts, matches: matches.map(PreparedMatch.init)))
             }
         }
-        isTrivial = entries.count == 1 && entries[0].hosts.isEmpty && (entries[0].matches.isEmpty || entries[0].matches.contains { $0.isEverything })
+        if entries.count == 1, entries[0].hosts.isEmpty, entries[0].matches.isEmpty || entries[0].matches.contains(where: { $0.isEverything }) {
+            trivial = entries[0].index
+            trivial?.prefixBytes = entries[0].matches.contains { $0.isPrefix } ? 1 : nil
+        }
     }
 
     func find(_ head: RequestHead) -> RuleIndex? {
-        if isTrivial { return entries[0].index }
+        if let trivial { return trivial }
         let host = "\(head.authority)"
         let (path, query) = Self.split("\(head.path)")
         var best: (index: RuleIndex, host: Int, score: MatchScore)?
@@ -47,7 +52,7 @@ struct RouteTable {
                 score = found
             }
             if let best, (best.host, best.score) >= (hostScore, score) { continue }
-            best = (entry.index, hostScore, score)
+            best = (RuleIndex(route: entry.index.route, rule: entry.index.rule, prefixBytes: score.prefixBytes), hostScore, score)
         }
         return best?.index
     }
@@ -88,6 +93,8 @@ struct MatchScore: Comparable {
     var headers = 0
     var query = 0
     var method = 0
+    /// As in `RuleIndex`; says nothing about which match is better.
+    var prefixBytes: Int?
 
     static func < (a: MatchScore, b: MatchScore) -> Bool { (a.path, a.headers, a.query, a.method) < (b.path, b.headers, b.query, b.method) }
 }
@@ -113,9 +120,10 @@ struct PreparedMatch {
 
         func matches(_ text: Substring) -> Bool {
             switch self {
-            case .exact(let value): return text == value
+            // Bytes, not characters: a path has no canonical equivalents.
+            case .exact(let value): return text.utf8.elementsEqual(value.utf8)
             case .prefix(let prefix):
-                guard text.hasPrefix(prefix) else { return false }
+                guard text.utf8.starts(with: prefix.utf8) else { return false }
                 return prefix.hasSuffix("/") || text.utf8.count == prefix.utf8.count || text.utf8[text.utf8.index(text.utf8.startIndex, offsetBy: prefix.utf8.count)] == UInt8(ascii: "/")
             case .regex(let regex):
                 do { return try regex.wholeMatch(in: text) != nil } catch { return false }
@@ -142,11 +150,9 @@ struct PreparedMatch {
         query = match.queryParameters.map { ($0.name, Pattern($0.value)) }
     }
 
-    var isEverything: Bool {
-        guard method == nil, headers.isEmpty, query.isEmpty else { return false }
-        if case .prefix("/")? = path { return true }
-        return path == nil
-    }
+    var isEverything: Bool { method == nil && headers.isEmpty && query.isEmpty && (path == nil || isPrefix) }
+    /// Of every path.
+    fileprivate var isPrefix: Bool { if case .prefix("/")? = path { true } else { false } }
 
     func score(_ head: RequestHead, path target: Substring, query targetQuery: Substring) -> MatchScore? {
         var score = MatchScore()
@@ -158,7 +164,9 @@ struct PreparedMatch {
             guard path.matches(target) else { return nil }
             switch path {
             case .exact, .regex: score.path = target.utf8.count
-            case .prefix(let text): score.path = text.utf8.count
+            case .prefix(let text):
+                score.path = text.utf8.count
+                score.prefixBytes = text.utf8.count
             case .never: return nil
             }
         }
@@ -187,15 +195,28 @@ extension HTTPFilter.HeaderChange {
 }
 
 extension HTTPFilter.Redirect {
-    /// The `location` for a request; nil if it is where the request already is.
-    func location(_ head: RequestHead, matchedPrefix: String?) -> String? {
+    enum Outcome: Equatable {
+        case location(String)
+        /// It leads to where the request already is.
+        case same
+        /// A prefix is to be replaced, and no prefix was matched.
+        case invalid
+    }
+
+    /// Where a request is sent. `prefixBytes`: of its path, what the rule matched.
+    /// Source: linkerd2-proxy linkerd/http/route/src/http/filter/redirect.rs; Gateway API, ReplacePrefixMatch.
+    func outcome(_ head: RequestHead, prefixBytes: Int?) -> Outcome {
         let (path, query) = RouteTable.split("\(head.path)")
         let newPath: String
         switch self.path {
         case .full(let text): newPath = text
         case .prefix(let text):
-            let rest = path.dropFirst(matchedPrefix?.count ?? 0)
-            newPath = text.hasSuffix("/") && rest.hasPrefix("/") ? text + rest.dropFirst() : text + rest
+            guard let prefixBytes, let start = path.utf8.index(path.startIndex, offsetBy: prefixBytes, limitedBy: path.endIndex) else { return .invalid }
+            var rest = path[start...]
+            // The slash between the new beginning and what stays belongs to neither; a slash at the end is kept.
+            if rest.first == "/" { rest = rest.dropFirst() }
+            let isBare = rest.isEmpty && !path.hasSuffix("/")
+            newPath = isBare && !text.isEmpty ? text : text.hasSuffix("/") ? text + rest : "\(text)/\(rest)"
         case nil: newPath = String(path)
         }
         var authority = host ?? "\(head.authority)"
@@ -205,6 +226,6 @@ extension HTTPFilter.Redirect {
         }
         let location = "\(scheme ?? head.scheme)://\(authority)\(newPath)\(query.isEmpty ? "" : "?\(query)")"
         let current = "\(head.scheme)://\(head.authority)\(head.path)"
-        return location == current ? nil : location
+        return location == current ? .same : .location(location)
     }
 }
