@@ -80,11 +80,11 @@ let package = Package(
         .target(name: "Simulator", dependencies: ["Base", "Platform", "DNS", "CDeterminism", deque], swiftSettings: hot),
 
         // Floor 5
-        .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator", collections], swiftSettings: strict),
+        .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator", collections, protobuf], swiftSettings: strict),
         .target(name: "Load", dependencies: ["Base", "Platform", "HTTP", "GRPC", "Transport", deque], swiftSettings: hot),
         .target(name: "Rehearsal", dependencies: ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture", collections], swiftSettings: strict),
         .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Storage", "Simulator", "Scenario", "Simulations", "Capture", "CLinux", collections], swiftSettings: strict),
-        .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "Proxy", "ControlPlane", "Simulator", "Scenario"], path: "Simulations", swiftSettings: strict),
+        .target(name: "Simulations", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests", "Proxy", "ControlPlane", "Simulator", "Scenario", protobuf], path: "Simulations", swiftSettings: strict),
 
         // What seeded fuzz drivers of the tests share.
         .target(name: "Fuzzing", dependencies: ["Base"], path: "Tests/Fuzzing", swiftSettings: strict),

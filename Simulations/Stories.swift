@@ -3,7 +3,7 @@
 import Scenario
 
 public enum Stories {
-    public static let all: [Story] = basics + identity + policy + faults + cluster + reliability + demo + negative
+    public static let all: [Story] = basics + identity + policy + faults + cluster + reliability + outbound + demo + negative
 
     public static let basics: [Story] = [twoPodsMTLS, keepAliveAndBodies, opaqueTCP, serverSpeaksFirst, unmeshedClient, http2AndGRPC]
     public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal]
@@ -12,5 +12,6 @@ public enum Stories {
     public static let cluster: [Story] = [endpointReplaced, apiServerRestarts, rollingRestart]
     public static let demo: [Story] = [twoWorlds]
     public static let reliability: [Story] = [retriesHideFailures, retryBudget, timeoutOnTime, endpointEjected, noDuplicates, rateLimited]
+    public static let outbound: [Story] = [routesAndWeights, routeFilters, failover, routeChangesLive]
     public static let negative: [Story] = [plaintextLeak, duplicatedRequest]
 }

@@ -51,6 +51,13 @@ public final class Stage {
         return cluster
     }
 
+    /// A mesh whose control plane says what the story says.
+    public func mesh(_ configure: (ScriptedMesh) -> Void = { _ in }) throws(StoryFailure) -> ScriptedMesh {
+        let mesh = try ScriptedMesh(stage: self)
+        configure(mesh)
+        return mesh
+    }
+
     /// Calls over HTTP and waits for the answer.
     public func call(
         _ caller: Caller, _ authority: String, _ path: String = "/", method: HTTPMethod = .get, version: HTTPVersion = .http11, headers: [(String, String)] = [], body: [UInt8] = [],

@@ -59,7 +59,7 @@ enum Floors {
         "Load": ["Base", "Platform", "HTTP", "GRPC", "Transport"],
         "Rehearsal": ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture"],
         "LocalCluster": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Storage", "Simulator", "Scenario", "Simulations", "Capture"],
-        "Simulations": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Manifests", "Proxy", "ControlPlane", "Simulator", "Scenario"],
+        "Simulations": ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests", "Proxy", "ControlPlane", "Simulator", "Scenario"],
         "weft": ["Base", "Documents", "Platform", "TLS", "Commands", "Linux", "Kube", "Manifests", "Capture", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster"],
         "weft-proxy": ["Base", "Platform", "Proxy", "Linux"],
         "weft-controller": ["Base", "Platform", "MeshAPI", "ControlPlane", "Linux"],
