@@ -18,16 +18,28 @@ func complain(_ text: String) {
     _ = Array(line.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
 }
 
+extension String {
+    fileprivate func replacingPrefix(_ prefix: String) -> String { hasPrefix(prefix) ? String(dropFirst(prefix.count)) : self }
+}
+
 let arguments = normalized(Array(CommandLine.arguments.dropFirst()))
 let command: any ControllerCommand
 do {
-    guard let parsed = try Root.parseAsRoot(arguments) as? any ControllerCommand else { throw CleanExit.helpRequest() }
-    command = parsed
+    var parsed = try Root.parseAsRoot(arguments)
+    if let chosen = parsed as? any ControllerCommand {
+        command = chosen
+    } else {
+        // Help is a command of its own, and says whose help was asked for.
+        try parsed.run()
+        exit(0)
+    }
 } catch where Root.exitCode(for: error) == .success {
     print(Root.fullMessage(for: error))
     exit(0)
 } catch {
-    complain(Root.message(for: error))
+    // The complaint, how the command is used, and where to read more.
+    let text = "weft-controller: " + Root.fullMessage(for: error).replacingPrefix("Error: ") + "\n"
+    _ = Array(text.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
     // EX_USAGE of sysexits.h.
     exit(64)
 }
