@@ -11,13 +11,14 @@ public final class ClusterFeed {
     public enum Kind: Sendable, CaseIterable {
         case services, pods, meshedPods, endpointSlices, nodes, namespaces, replicaSets, jobs, serviceProfiles, servers
         case serverAuthorizations, authorizationPolicies, meshTLSAuthentications, networkAuthentications, rateLimits
+        case egressNetworks, policyHTTPRoutes, httpRoutes, grpcRoutes, tlsRoutes, tcpRoutes
 
         /// Source: the watches of Linkerd's destination controller.
         public static let destination: [Kind] = [.services, .pods, .endpointSlices, .nodes, .replicaSets, .jobs, .serviceProfiles, .servers]
         /// Source: the watches of Linkerd's policy controller.
         public static let policy: [Kind] = [
             .services, .meshedPods, .namespaces, .servers, .serverAuthorizations, .authorizationPolicies, .meshTLSAuthentications, .networkAuthentications,
-            .rateLimits,
+            .rateLimits, .egressNetworks, .policyHTTPRoutes, .httpRoutes, .grpcRoutes, .tlsRoutes, .tcpRoutes,
         ]
     }
 
@@ -122,7 +123,21 @@ public final class ClusterFeed {
             return feed(.httpLocalRateLimitPolicies, isOptional: true) { object in
                 if let read = Cluster.RateLimitPolicy(object) { index.apply(read) } else { index.remove(rateLimit: Cluster.Name(object)) }
             } remove: { index.remove(rateLimit: $0) }
+        case .egressNetworks:
+            return feed(.egressNetworks, isOptional: true) { object in
+                if let read = Cluster.EgressNetwork(object) { index.routes.apply(read) } else { index.routes.remove(egressNetwork: Cluster.Name(object)) }
+            } remove: { index.routes.remove(egressNetwork: $0) }
+        case .policyHTTPRoutes: return routes(.policyHTTP)
+        case .httpRoutes: return routes(.http)
+        case .grpcRoutes: return routes(.grpc)
+        case .tlsRoutes: return routes(.tls)
+        case .tcpRoutes: return routes(.tcp)
         }
+    }
+
+    private func routes(_ kind: Cluster.Route.Kind) -> Informer {
+        let index = index
+        return feed(kind.resource, isOptional: true) { index.routes.apply(Cluster.Route($0, kind: kind)) } remove: { index.routes.remove(Cluster.Route.ID(kind, $0)) }
     }
 
     private func ownership(_ resource: KubeResource, _ kind: String) -> Informer {

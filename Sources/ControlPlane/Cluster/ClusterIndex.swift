@@ -12,6 +12,10 @@ public final class ClusterIndex {
         /// Who has this address.
         case address(IPAddress)
         case node(String)
+        /// Which EgressNetworks there are, and their routes.
+        case egress
+        /// Whatever the statuses of policy resources depend on.
+        case policy
     }
 
     public final class Subscription {
@@ -47,9 +51,14 @@ public final class ClusterIndex {
     /// The oldest first.
     private var rateLimitsByNamespace: [String: [Cluster.RateLimitPolicy]] = [:]
     private(set) var authorizations = AuthorizationTable()
+    /// Routes and EgressNetworks.
+    public let routes = RouteIndex()
     private let clusterDomain: String
 
-    public init(clusterDomain: String = "cluster.local") { self.clusterDomain = clusterDomain }
+    public init(clusterDomain: String = "cluster.local") {
+        self.clusterDomain = clusterDomain
+        routes.publish = { [unowned self] kind, name in publish(parent: kind, name) }
+    }
 
     // MARK: Reading
 
@@ -89,6 +98,8 @@ public final class ClusterIndex {
 
     /// The server that describes the port: the oldest, then the first by name.
     public func server(of pod: Cluster.Pod, port: UInt16) -> Cluster.Server? { serversByNamespace[pod.name.namespace]?.first { $0.selects(pod, port: port) } }
+
+    public func server(named name: Cluster.Name) -> Cluster.Server? { serversByNamespace[name.namespace]?.first { $0.name == name } }
 
     public func rateLimit(of server: Cluster.Server) -> Cluster.RateLimitPolicy? { rateLimitsByNamespace[server.name.namespace]?.first { $0.server == server.name.name } }
 
@@ -137,12 +148,14 @@ public final class ClusterIndex {
         guard old != service else { return }
         reindex(&servicesByAddress, service.name, from: old?.clusterIPs ?? [], to: service.clusterIPs)
         publish(service: service.name, (old?.clusterIPs ?? []) + service.clusterIPs)
+        if old?.clusterIPs.isEmpty != service.clusterIPs.isEmpty { routes.referentChanged(.service, service.name) }
     }
 
     public func remove(service name: Cluster.Name) {
         guard let old = services.removeValue(forKey: name) else { return }
         reindex(&servicesByAddress, name, from: old.clusterIPs, to: [])
         publish(service: name, old.clusterIPs)
+        routes.referentChanged(.service, name)
     }
 
     public func apply(_ pod: Cluster.Pod) {
@@ -225,12 +238,14 @@ public final class ClusterIndex {
         servers.sort { ($0.createdAt, $0.name) < ($1.createdAt, $1.name) }
         serversByNamespace[namespace] = servers
         publish(podsOf: namespace)
+        publish(.policy)
     }
 
     public func remove(server name: Cluster.Name) {
         guard serversByNamespace[name.namespace]?.contains(where: { $0.name == name }) == true else { return }
         serversByNamespace[name.namespace]?.removeAll { $0.name == name }
         publish(podsOf: name.namespace)
+        publish(.policy)
     }
 
     public func apply(_ limit: Cluster.RateLimitPolicy) {
@@ -242,12 +257,14 @@ public final class ClusterIndex {
         limits.sort { ($0.createdAt, $0.name) < ($1.createdAt, $1.name) }
         rateLimitsByNamespace[namespace] = limits
         publish(podsOf: namespace)
+        publish(.policy)
     }
 
     public func remove(rateLimit name: Cluster.Name) {
         guard rateLimitsByNamespace[name.namespace]?.contains(where: { $0.name == name }) == true else { return }
         rateLimitsByNamespace[name.namespace]?.removeAll { $0.name == name }
         publish(podsOf: name.namespace)
+        publish(.policy)
     }
 
     public func apply(_ authorization: Cluster.ServerAuthorization) {
@@ -287,6 +304,16 @@ public final class ClusterIndex {
     /// Policies may name authentications of any namespace.
     private func publishAuthentications() {
         for namespace in authorizations.namespaces { publish(podsOf: namespace) }
+    }
+
+    /// Something about the routes of a parent is new.
+    private func publish(parent kind: Cluster.Route.Parent.Kind, _ name: Cluster.Name) {
+        switch kind {
+        case .service: publish(service: name, services[name]?.clusterIPs ?? [])
+        case .server: publish(podsOf: name.namespace)
+        case .egressNetwork: publish(.egress)
+        }
+        publish(.policy)
     }
 
     private func publish(service name: Cluster.Name, _ addresses: [IPAddress]) {

@@ -1,5 +1,5 @@
-// Who may connect to the ports of a Server: ServerAuthorization and AuthorizationPolicy with the authentications they name.
-// Policies for single routes are absent, as routes are: an AuthorizationPolicy whose target is a route grants nothing here.
+// Who may connect to the ports of a Server, or send what a route matches: ServerAuthorization and AuthorizationPolicy with the
+// authentications they name.
 // Source: linkerd2 policy-controller k8s/index/src/inbound, shared facts on the control plane 3.2.
 
 import Base
@@ -56,6 +56,8 @@ extension Cluster {
             case server(String)
             /// Every Server of the namespace, never the default policy.
             case namespace
+            /// Of the policy's namespace.
+            case route(Route.Kind, String)
         }
 
         public enum Requirement: Equatable, Sendable {
@@ -163,7 +165,20 @@ struct AuthorizationTranslator {
             found.append(message("serverauthorization", authorization.name.name, authorization.networks, authorization.clients))
         }
         for policy in table.policies where policy.name.namespace == server.name.namespace {
-            if case .server(let name) = policy.target, name != server.name.name { continue }
+            switch policy.target {
+            case .server(let name): if name != server.name.name { continue }
+            case .namespace: break
+            case .route: continue
+            }
+            if let (networks, clients) = resolve(policy) { found.append(message("authorizationpolicy", policy.name.name, networks, clients)) }
+        }
+        return found
+    }
+
+    /// Those for the route alone.
+    func authorizations(of route: Cluster.Route) -> [Mesh.Inbound.Authz] {
+        var found: [Mesh.Inbound.Authz] = []
+        for policy in table.policies where policy.name.namespace == route.id.name.namespace && policy.target == .route(route.id.kind, route.id.name.name) {
             if let (networks, clients) = resolve(policy) { found.append(message("authorizationpolicy", policy.name.name, networks, clients)) }
         }
         return found
@@ -277,13 +292,24 @@ extension Cluster.ServerAuthorization {
 }
 
 extension Cluster.AuthorizationPolicy {
-    /// nil: the target is a route or something else that grants nothing here, or a requirement is of a kind nobody knows.
+    /// nil: the target is something that nobody is let into, or a requirement is of a kind nobody knows.
     init?(_ object: KubeObject) {
         let target: Target
-        switch (object.spec.text("targetRef", "kind")?.lowercased(), object.spec.text("targetRef", "name")) {
-        case ("server", let name?): target = .server(name)
-        case ("namespace", let name?) where name == object.namespace: target = .namespace
-        default: return nil
+        let reference = Reference(object.spec.member("targetRef") ?? .null)
+        if reference.name.isEmpty { return nil }
+        if reference.isServer {
+            target = .server(reference.name)
+        } else if reference.isNamespace {
+            guard reference.name == object.namespace else { return nil }
+            target = .namespace
+        } else if reference.isPolicy("HTTPRoute") {
+            target = .route(.policyHTTP, reference.name)
+        } else if reference.isGateway("HTTPRoute") {
+            target = .route(.http, reference.name)
+        } else if reference.isGateway("GRPCRoute") {
+            target = .route(.grpc, reference.name)
+        } else {
+            return nil
         }
         var requirements: [Requirement] = []
         for reference in object.spec.items("requiredAuthenticationRefs") {

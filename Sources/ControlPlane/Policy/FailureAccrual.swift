@@ -62,3 +62,23 @@ enum FailureAccrual {
         }
     }
 }
+
+/// A balancer that holds failures against endpoints. Source: shared facts on the control plane 3.3.
+enum PenaltyLoad {
+    private static let alpha = "balancer.alpha.linkerd.io/"
+
+    /// nil: not asked for, or not readable.
+    static func read(_ annotations: KubeLabels) -> Mesh.Outbound.Backend.PenaltyPeakEwma? {
+        guard annotations["\(alpha)penalize-failures"] == "true",
+            let penalty = annotations["\(alpha)load-biaser-penalty"].map({ FailureAccrual.duration($0) }) ?? .seconds(5),
+            let most = annotations["\(alpha)load-biaser-max-retry-after"].map({ FailureAccrual.duration($0) }) ?? .seconds(300)
+        else { return nil }
+        return .with {
+            $0.defaultRtt = Mesh.duration(.milliseconds(30))
+            $0.decay = Mesh.duration(.seconds(10))
+            $0.penalty = Mesh.duration(penalty)
+            $0.maxRetryAfter = Mesh.duration(most)
+            $0.penaltyDecay = Mesh.duration(.seconds(10))
+        }
+    }
+}

@@ -1,5 +1,4 @@
-// Policy of the ports a pod serves: the default policy, or a Server's protocol with whom its authorizations let in. Routes
-// attached to a Server are not read: every Server has its default routes.
+// Policy of the ports a pod serves: the default policy, or a Server's protocol and routes with whom its authorizations let in.
 // Source: linkerd2 policy-controller grpc/src/inbound.rs, shared facts on the control plane 3.2 and on the data plane 3.5.
 
 import Base
@@ -68,7 +67,12 @@ public final class InboundPolicyService {
             message.labels = ["group": "policy.linkerd.io", "kind": "server", "name": server.name.name]
             message.authorizations = AuthorizationTranslator(table: index.authorizations, options: options).authorizations(of: server)
             if let policy = DefaultPolicy(rawValue: server.accessPolicy) { message.authorizations += authorizations(policy) }
-            message.protocol = proxyProtocol(server.proxyProtocol, routes(pod, port, message.authorizations))
+            let attached = InboundRoutes(index: index, options: options)
+            var http = attached.http(server, message.authorizations)
+            // With routes of its own a Server has no default ones: probes must then be authorized as everything else.
+            if http.isEmpty { http = routes(pod, port, message.authorizations) }
+            let grpc = server.proxyProtocol == "gRPC" ? attached.grpc(server, message.authorizations) : []
+            message.protocol = proxyProtocol(server.proxyProtocol, http, grpc)
             if let limit = index.rateLimit(of: server) { Self.add(limit.message(AuthorizationTranslator(table: index.authorizations, options: options)), to: &message.protocol) }
             return message
         }
@@ -140,13 +144,14 @@ public final class InboundPolicyService {
     }
 
     /// Names are those of a Server's `proxyProtocol`; what is unknown is detected.
-    private func proxyProtocol(_ name: String, _ routes: [Mesh.Inbound.HttpRoute]) -> Mesh.Inbound.ProxyProtocol {
+    private func proxyProtocol(_ name: String, _ routes: [Mesh.Inbound.HttpRoute], _ grpc: [Mesh.Inbound.GrpcRoute] = []) -> Mesh.Inbound.ProxyProtocol {
         var message = Mesh.Inbound.ProxyProtocol()
         switch name {
         case "opaque": message.opaque = .init()
         case "TLS": message.tls = .init()
         case "HTTP/1": message.http1.routes = routes
         case "HTTP/2": message.http2.routes = routes
+        case "gRPC" where !grpc.isEmpty: message.grpc.routes = grpc
         case "gRPC":
             var route = Mesh.Inbound.GrpcRoute()
             route.metadata = Mesh.Meta.Metadata(default: "default")

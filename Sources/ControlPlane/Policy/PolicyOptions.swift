@@ -10,10 +10,14 @@ public struct PolicyOptions: Sendable {
     public var clusterNetworks = ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"].compactMap { IPNetwork($0) }
     /// Whence kubelets probe.
     public var probeNetworks = [IPNetwork("0.0.0.0/0")!, IPNetwork("::/0")!]
+    /// Whose EgressNetworks hold for clients of every namespace. Source: linkerd2 charts `egress.globalEgressNetworkNamespace`.
+    public var globalEgressNamespace = "linkerd-egress"
     public var defaultPolicy = DefaultPolicy.allUnauthenticated
     public var opaquePorts = PortList.opaqueByDefault
     /// How long a proxy waits for a client's first bytes. Source: linkerd2 policy-controller, `Detect`.
     public var detectTimeout = Interval.seconds(10)
+    /// Clients may steer timeouts and retries of single requests by headers. Source: linkerd2 policy-controller, `--allow-l5d-request-headers`.
+    public var allowsRequestHeaders = false
     public var limits = ControlPlaneLimits()
 
     public init() {}
