@@ -17,20 +17,28 @@ public final class KubeCall: HTTPStreamHandler {
     var isCounted = false
     /// Told when the caller cancels.
     var onCancel: (() -> Void)?
+    /// What it was last sent with.
+    var authorization: KubeCredentials.Authorization?
+    /// While it waits for a connection.
+    var ticket: HTTPNegotiator.Ticket?
     private let client: KubeClient
     private var consumer: Consumer
     private var stream: HTTPStream?
     private var timer: TimerID?
     private var head: ResponseHead?
     private var body: [UInt8] = []
-    private var mayRetry: Bool
+    /// A read on a connection that the server had closed already, and anything that it refused to look at, is sent once more.
+    private var mayRepeat: Bool
+    private var mayAuthorizeAgain = true
+    private let isRead: Bool
     private var host: any Host { client.host }
 
     init(client: KubeClient, request: KubeRequest, collecting answer: @escaping (Result<KubeResponse, KubeError>) -> Void) {
         self.client = client
         self.request = request
         consumer = .whole(answer)
-        mayRetry = request.method == .get
+        isRead = request.method == .get
+        mayRepeat = true
         arm()
     }
 
@@ -38,7 +46,8 @@ public final class KubeCall: HTTPStreamHandler {
         self.client = client
         self.request = request
         consumer = .streamed(onOpen: onOpen, onBytes: onBytes, onEnd: onEnd)
-        mayRetry = false
+        isRead = true
+        mayRepeat = true
         arm()
     }
 
@@ -52,8 +61,11 @@ public final class KubeCall: HTTPStreamHandler {
         open?.reset(code: HTTP2ErrorCode.cancel)
     }
 
+    var isOpen: Bool { if case .over = consumer { false } else { true } }
+
     func opened(_ stream: HTTPStream) {
         self.stream = stream
+        ticket = nil
         let body = request.body
         if !body.isEmpty { stream.send(body.span.bytes, endStream: true) }
     }
@@ -84,6 +96,8 @@ public final class KubeCall: HTTPStreamHandler {
 
     private func release() {
         disarm()
+        ticket?.cancel()
+        ticket = nil
         consumer = .over
         onCancel = nil
         stream = nil
@@ -122,17 +136,30 @@ public final class KubeCall: HTTPStreamHandler {
 
     public func failed(_ stream: HTTPStream, _ failure: HTTPStreamFailure) {
         if case .over = consumer { return }
-        if mayRetry, head == nil, case .connectionLost = failure {
-            // A pooled connection that the server had closed already: nothing of the answer was lost.
-            mayRetry = false
+        if mayRepeat, head == nil, Self.isUnseen(failure) || isRead && Self.isLost(failure) {
+            mayRepeat = false
             self.stream = nil
             return client.open(self)
         }
         fail(.transport(failure))
     }
 
+    /// The server says that it has not looked at the request (RFC 9113 section 8.7).
+    private static func isUnseen(_ failure: HTTPStreamFailure) -> Bool {
+        if case .reset(let error) = failure { error.code == HTTP2ErrorCode.refusedStream } else { false }
+    }
+
+    private static func isLost(_ failure: HTTPStreamFailure) -> Bool { if case .connectionLost = failure { true } else { false } }
+
     private func complete() {
         guard let head else { return }
+        if head.status == 401, mayAuthorizeAgain, let authorization, client.credentials.rejected(authorization) {
+            mayAuthorizeAgain = false
+            self.head = nil
+            stream = nil
+            body = []
+            return client.open(self)
+        }
         if head.status >= 300 { return fail(Self.error(head, body)) }
         let last = consumer
         let response = KubeResponse(status: head.status, contentType: head.headers.first("content-type") ?? "", body: body)

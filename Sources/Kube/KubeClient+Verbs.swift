@@ -2,8 +2,10 @@
 
 import Base
 import Documents
-import OrderedCollections
 import HTTP
+import OrderedCollections
+import Platform
+import Transport
 
 extension KubeClient {
     public typealias ObjectAnswer = (Result<KubeObject, KubeError>) -> Void
@@ -17,13 +19,16 @@ extension KubeClient {
     @discardableResult
     public func list(
         _ resource: KubeResource, namespace: String? = nil, labels: LabelSelector = .everything, fields: FieldSelector = .everything,
-        limit: Int? = nil, continueToken: String? = nil, resourceVersion: String? = nil, _ answer: @escaping (Result<KubeList, KubeError>) -> Void
+        limit: Int? = nil, continueToken: String? = nil, resourceVersion: String? = nil, metadataOnly: Bool = false,
+        _ answer: @escaping (Result<KubeList, KubeError>) -> Void
     ) -> KubeCall {
         var query = selection(labels, fields)
         if let limit { query.append(("limit", String(limit))) }
         if let continueToken { query.append(("continue", continueToken)) }
         if let resourceVersion { query.append(("resourceVersion", resourceVersion)) }
-        return send(KubeRequest(.get, resource.path(namespace: namespace), query: query)) { answer($0.flatMap { KubeList.read($0.body, of: resource) }) }
+        var request = KubeRequest(.get, resource.path(namespace: namespace), query: query)
+        if metadataOnly { request.accept = Self.accept("PartialObjectMetadataList") }
+        return send(request) { answer($0.flatMap { KubeList.read($0.body, of: resource) }) }
     }
 
     /// Every page; begins anew without pages when the server has forgotten the first before the last was read.
@@ -41,6 +46,10 @@ extension KubeClient {
         list(resource, namespace: namespace, labels: labels, fields: fields, limit: limit, continueToken: soFar.continueToken) { [self] result in
             switch result {
             case .success(var page):
+                if !soFar.items.isEmpty, page.resourceVersion != soFar.resourceVersion {
+                    // Pages of two versions are no collection that ever was.
+                    return next(resource, namespace, labels, fields, KubeList(resourceVersion: "", items: []), limit: nil, answer)
+                }
                 page.items = soFar.items + page.items
                 if page.continueToken == nil { return answer(.success(page)) }
                 next(resource, namespace, labels, fields, page, limit: limit, answer)
@@ -53,19 +62,23 @@ extension KubeClient {
 
     /// In the object's own namespace.
     @discardableResult
-    public func create(_ resource: KubeResource, _ object: KubeObject, _ answer: @escaping ObjectAnswer) -> KubeCall {
-        self.object(KubeRequest(.post, resource.path(namespace: object.namespace), query: [], body: object.value), answer)
+    public func create(_ resource: KubeResource, _ object: KubeObject, options: KubeWriteOptions = KubeWriteOptions(), _ answer: @escaping ObjectAnswer) -> KubeCall {
+        self.object(KubeRequest(.post, resource.path(namespace: object.namespace), query: options.query, body: object.value), answer)
     }
 
     /// Replaces the whole object, or its subresource (`status`). With a resource version that is not the newest: a conflict.
     @discardableResult
-    public func update(_ resource: KubeResource, _ object: KubeObject, subresource: String? = nil, _ answer: @escaping ObjectAnswer) -> KubeCall {
-        self.object(KubeRequest(.put, path(resource, object.key, subresource), query: [], body: object.value), answer)
+    public func update(
+        _ resource: KubeResource, _ object: KubeObject, subresource: String? = nil, options: KubeWriteOptions = KubeWriteOptions(), _ answer: @escaping ObjectAnswer
+    ) -> KubeCall {
+        self.object(KubeRequest(.put, path(resource, object.key, subresource), query: options.query, body: object.value), answer)
     }
 
     @discardableResult
-    public func patch(_ resource: KubeResource, _ key: KubeKey, _ patch: KubePatch, subresource: String? = nil, _ answer: @escaping ObjectAnswer) -> KubeCall {
-        object(KubeRequest(.patch, path(resource, key, subresource), query: patch.query, body: patch.body, contentType: patch.contentType), answer)
+    public func patch(
+        _ resource: KubeResource, _ key: KubeKey, _ patch: KubePatch, subresource: String? = nil, options: KubeWriteOptions = KubeWriteOptions(), _ answer: @escaping ObjectAnswer
+    ) -> KubeCall {
+        object(KubeRequest(.patch, path(resource, key, subresource), query: patch.query + options.query, body: patch.body, contentType: patch.contentType), answer)
     }
 
     /// `uid` and `resourceVersion` are preconditions; `propagation`: `Foreground`, `Background`, `Orphan`. The answer is the object
@@ -73,34 +86,79 @@ extension KubeClient {
     @discardableResult
     public func delete(
         _ resource: KubeResource, _ key: KubeKey, uid: String? = nil, resourceVersion: String? = nil, gracePeriodSeconds: Int64? = nil, propagation: String? = nil,
-        _ answer: @escaping ObjectAnswer
+        isDryRun: Bool = false, _ answer: @escaping ObjectAnswer
     ) -> KubeCall {
-        let preconditions: Value? = uid == nil && resourceVersion == nil ? nil : .members(["uid": uid.map { .string($0) }, "resourceVersion": resourceVersion.map { .string($0) }])
-        let options = Value.members([
-            "kind": .string("DeleteOptions"), "apiVersion": .string("v1"), "gracePeriodSeconds": gracePeriodSeconds.map { .int($0) }, "preconditions": preconditions,
-            "propagationPolicy": propagation.map { .string($0) },
-        ])
+        let options = Self.deleteOptions(uid: uid, resourceVersion: resourceVersion, gracePeriodSeconds: gracePeriodSeconds, propagation: propagation, isDryRun: isDryRun)
         return object(KubeRequest(.delete, path(resource, key), query: [], body: options), answer)
+    }
+
+    /// Every object that the selectors choose. The answer is what was deleted, or nothing when the server does not say.
+    @discardableResult
+    public func deleteAll(
+        _ resource: KubeResource, namespace: String? = nil, labels: LabelSelector = .everything, fields: FieldSelector = .everything, propagation: String? = nil,
+        isDryRun: Bool = false, _ answer: @escaping (Result<[KubeObject], KubeError>) -> Void
+    ) -> KubeCall {
+        let options = Self.deleteOptions(uid: nil, resourceVersion: nil, gracePeriodSeconds: nil, propagation: propagation, isDryRun: isDryRun)
+        return send(KubeRequest(.delete, resource.path(namespace: namespace), query: selection(labels, fields), body: options)) { result in
+            answer(result.map { response in if case .success(let list) = KubeList.read(response.body, of: resource) { list.items } else { [] } })
+        }
+    }
+
+    private static func deleteOptions(uid: String?, resourceVersion: String?, gracePeriodSeconds: Int64?, propagation: String?, isDryRun: Bool) -> Value {
+        let preconditions: Value? = uid == nil && resourceVersion == nil ? nil : .members(["uid": uid.map { .string($0) }, "resourceVersion": resourceVersion.map { .string($0) }])
+        return .members([
+            "kind": .string("DeleteOptions"), "apiVersion": .string("v1"), "gracePeriodSeconds": gracePeriodSeconds.map { .int($0) }, "preconditions": preconditions,
+            "propagationPolicy": propagation.map { .string($0) }, "dryRun": isDryRun ? .array([.string("All")]) : nil,
+        ])
+    }
+
+    /// Reads an object, changes it, and writes it back; again from the start when somebody else wrote meanwhile, or when the server
+    /// says that trying again may help. `change` gives nil when there is nothing to do. The answer is the object as it is then.
+    public func change(
+        _ resource: KubeResource, _ key: KubeKey, subresource: String? = nil, _ change: @escaping (KubeObject) -> KubeObject?, _ answer: @escaping ObjectAnswer
+    ) {
+        attempt(resource, key, subresource, change, Backoff(BackoffOptions(min: limits.conflictBackoff, max: limits.backoffMax), random: host.random("change/\(resource)/\(key)")), 1, answer)
+    }
+
+    private func attempt(
+        _ resource: KubeResource, _ key: KubeKey, _ subresource: String?, _ change: @escaping (KubeObject) -> KubeObject?, _ backoff: Backoff, _ number: Int,
+        _ answer: @escaping ObjectAnswer
+    ) {
+        let again = { [self] (error: KubeError) in
+            guard error.isConflict || error.isRetryable, number < limits.conflictAttemptsMax else { return answer(.failure(error)) }
+            var backoff = backoff
+            let delay = backoff.next()
+            host.after(error.retryAfter.map { max($0, delay) } ?? delay) { [self] in attempt(resource, key, subresource, change, backoff, number + 1, answer) }
+        }
+        get(resource, key) { [self] result in
+            switch result {
+            case .failure(let error): again(error)
+            case .success(let object):
+                guard let changed = change(object), changed != object else { return answer(.success(object)) }
+                update(resource, changed, subresource: subresource) { result in
+                    if case .failure(let error) = result { again(error) } else { answer(result) }
+                }
+            }
+        }
     }
 
     /// A watch stream from a version on. Every call of `onEvent` and `onHeard` comes before the one of `onEnd`.
     @discardableResult
     public func watch(
         _ resource: KubeResource, namespace: String? = nil, labels: LabelSelector = .everything, fields: FieldSelector = .everything, resourceVersion: String,
-        timeoutSeconds: Int64, onEvent: @escaping (KubeWatchEvent) -> Void, onHeard: @escaping () -> Void, onEnd: @escaping (KubeError?) -> Void
+        timeoutSeconds: Int64, metadataOnly: Bool = false, onEvent: @escaping (KubeWatchEvent) -> Void, onHeard: @escaping () -> Void, onEnd: @escaping (KubeError?) -> Void
     ) -> KubeCall {
         let query = selection(labels, fields) + [("watch", "1"), ("allowWatchBookmarks", "true"), ("resourceVersion", resourceVersion), ("timeoutSeconds", String(timeoutSeconds))]
         let decoder = WatchDecoder(resource: resource, limits: limits)
         let link = CallLink()
-        link.call = stream(KubeRequest(.get, resource.path(namespace: namespace), query: query), onOpen: onHeard) { bytes in
+        var request = KubeRequest(.get, resource.path(namespace: namespace), query: query)
+        if metadataOnly { request.accept = Self.accept("PartialObjectMetadata") }
+        link.call = stream(request, onOpen: onHeard) { bytes in
             onHeard()
             decoder.receive(bytes)
-            do throws(KubeError) {
-                while !link.isOver, let event = try decoder.next() { onEvent(event) }
-            } catch {
-                link.isOver = true
-                link.call?.cancel()
-                onEnd(error)
+            while !link.isOver, let event = decoder.next() {
+                if case .undecodable = event { self.watchEventsSkipped += 1 }
+                onEvent(event)
             }
         } onEnd: { error in
             if !link.isOver { onEnd(error) }
@@ -145,6 +203,9 @@ extension KubeClient {
 
     // MARK: Parts
 
+    /// Type and metadata alone if the server can, else whole objects. Source: Kubernetes API concepts, "Metadata-only fetches".
+    private static func accept(_ form: String) -> String { "application/json;as=\(form);v=v1;g=meta.k8s.io,application/json" }
+
     private func path(_ resource: KubeResource, _ key: KubeKey, _ subresource: String? = nil) -> String {
         resource.path(namespace: key.namespace.isEmpty ? nil : key.namespace, name: key.name, subresource: subresource)
     }
@@ -186,11 +247,12 @@ extension KubeList {
 }
 
 extension Value {
-    /// The same object with its type first, if it does not say it itself.
+    /// The same object with its type first, if it does not say it itself or says only that it is a part.
     func typed(as resource: KubeResource) -> Value {
-        guard case .object(let members) = self, members["kind"] == nil else { return self }
+        guard case .object(let members) = self else { return self }
+        if let kind = members["kind"], kind != .string("PartialObjectMetadata") { return self }
         var object: Object = ["kind": .string(resource.kind), "apiVersion": .string(resource.apiVersion)]
-        for (key, value) in members { object[key] = value }
+        for (key, value) in members where key != "kind" && key != "apiVersion" { object[key] = value }
         return .object(object)
     }
 }

@@ -1,6 +1,6 @@
 // The client of the API server: requests go out over pooled connections with the caller's credentials, answers come back typed.
-// HTTP/1.1 on purpose: every API server and proxy speaks it, and a watch that stalls then holds back nothing but itself.
-// Retries are the callers' business, except of a read whose pooled connection turned out to be closed.
+// HTTP/2 where the server agrees to it, so that many watches are one connection; HTTP/1.1 elsewhere. Retries are the callers'
+// business, except of what the server cannot have looked at, and of a request whose credentials were out of date.
 
 import Base
 import Documents
@@ -15,8 +15,11 @@ public final class KubeClient {
     public let configuration: KubeConfiguration
     public let limits: KubeLimits
     public let userAgent: String
-    private let http: HTTPClient
-    private var token: (text: String, until: Instant)?
+    let credentials: KubeCredentials
+    private let http: HTTPNegotiator
+    /// Events of watches that could not be decoded and were skipped. Unit: events.
+    public internal(set) var watchEventsSkipped = 0
+    var discovery: DiscoveryCache?
     /// Short calls now open; those beyond the bound wait, oldest first.
     private var openCount = 0
     private var waiting: [KubeCall] = []
@@ -28,35 +31,29 @@ public final class KubeClient {
         self.configuration = configuration
         self.limits = limits
         self.userAgent = userAgent
+        let credentials = try KubeCredentials(host: batch.host, configuration: configuration, limits: limits)
+        self.credentials = credentials
         var connector: any Connector = NameConnector(
             host: batch.host, resolver: resolver, name: configuration.host, port: configuration.port, asksForServices: false,
             options: ConnectOptions(timeout: limits.connectTimeout, keepAlive: .seconds(30)))
-        if configuration.scheme == .https {
-            let tls = try Self.tls(configuration, batch.host)
-            connector = TLSConnector(host: batch.host, lower: connector) { tls }
-        }
-        http = HTTPClient(version: .http11, connector: connector, batch: batch)
+        if configuration.scheme == .https { connector = TLSConnector(host: batch.host, lower: connector) { credentials.tlsConfiguration() } }
+        var settings = HTTP2Settings()
+        settings.initialStreamWindowBytes = limits.streamWindowBytes
+        settings.initialConnectionWindowBytes = limits.connectionWindowBytes
+        // Many watches hang on one connection: its death is found out before they fall silent.
+        settings.keepAliveInterval = limits.pingInterval
+        settings.keepAliveTimeout = limits.pingTimeout
+        http = HTTPNegotiator(connector: connector, batch: batch, settings: settings)
+        credentials.onCertificateChange = { [http] in http.renew() }
     }
 
-    private static func tls(_ configuration: KubeConfiguration, _ host: any Host) throws(Refusal) -> TLSClientConfiguration {
-        do {
-            let anchors = try TrustAnchors(pem: try configuration.anchorsPEM ?? host.files.read("/etc/ssl/certs/ca-certificates.crt"))
-            var credentials: TLSCredentials?
-            if let certificate = configuration.certificatePEM, let key = configuration.keyPEM {
-                credentials = try TLSCredentials(key: try PrivateKey(pem: key), chain: try Certificate.parse(pem: certificate))
-            }
-            let name = configuration.serverName ?? configuration.host
-            return TLSClientConfiguration(
-                credentials: credentials, anchors: anchors, serverName: IPAddress(name) == nil ? name : "", expectedPeer: [name], alpn: [[UInt8]("http/1.1")])
-        } catch let error as PeerError {
-            throw Refusal("the credentials for \(configuration.authority) cannot be used: \(error.rule)")
-        } catch {
-            throw Refusal("the credentials for \(configuration.authority) cannot be used: \(error)")
-        }
-    }
+    /// What the API server agreed to speak; nil before the first connection.
+    public var version: HTTPVersion? { http.version }
+    public var connectionCount: Int { http.connectionCount }
 
     /// Ends everything; open calls fail.
     public func close() {
+        credentials.close()
         http.close()
         let left = waiting
         waiting = []
@@ -95,14 +92,20 @@ public final class KubeClient {
     }
 
     func open(_ call: KubeCall) {
-        do throws(KubeError) {
-            let head = try head(call.request)
-            do throws(Refusal) {
-                let stream = try http.send(head, endStream: call.request.body.isEmpty, handler: call)
-                call.opened(stream)
-            } catch { throw .refused(error) }
-        } catch {
-            host.after(.zero) { call.fail(error) }
+        credentials.authorize { [self] result in
+            guard call.isOpen else { return }
+            switch result {
+            case .failure(let error): host.after(.zero) { call.fail(error) }
+            case .success(let authorization):
+                call.authorization = authorization
+                let ticket = http.send(head(call.request, authorization), endStream: call.request.body.isEmpty, handler: call) { result in
+                    switch result {
+                    case .success(let stream): call.opened(stream)
+                    case .failure(let failure): call.fail(.transport(failure))
+                    }
+                }
+                if !ticket.isOver { call.ticket = ticket }
+            }
         }
     }
 
@@ -116,35 +119,22 @@ public final class KubeClient {
         }
     }
 
-    private func head(_ request: KubeRequest) throws(KubeError) -> RequestHead {
+    private func head(_ request: KubeRequest, _ authorization: KubeCredentials.Authorization) -> RequestHead {
         var headers = Headers()
         headers.add("user-agent", userAgent)
         headers.add("accept", request.accept)
-        if let token = try bearer() { headers.add("authorization", "Bearer \(token)") }
+        if let header = authorization.header { headers.add("authorization", header) }
+        if let other = configuration.impersonation {
+            headers.add("impersonate-user", other.user)
+            if !other.uid.isEmpty { headers.add("impersonate-uid", other.uid) }
+            for group in other.groups { headers.add("impersonate-group", group) }
+            for (name, values) in other.extra { for value in values { headers.add(("impersonate-extra-" + percentEncoded(name)).lowercased(), value) } }
+        }
         if !request.body.isEmpty {
             headers.add("content-type", request.contentType)
             headers.add("content-length", String(request.body.count))
         }
         return RequestHead(
             method: request.method, scheme: configuration.scheme, authority: HTTPText(configuration.authority), path: HTTPText(configuration.pathPrefix + request.path), headers: headers)
-    }
-
-    private func bearer() throws(KubeError) -> String? {
-        switch configuration.token {
-        case .none: return nil
-        case .fixed(let text): return text
-        case .file(let path):
-            if let token, token.until > host.now { return token.text }
-            do throws(HostFailure) {
-                let text = String(decoding: try host.files.read(path), as: UTF8.self)
-                let trimmed = String(text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
-                token = (trimmed, host.now + limits.tokenPeriod)
-                return trimmed
-            } catch {
-                // The old one may still do: tokens overlap.
-                if let token { return token.text }
-                throw .refused(Refusal("the service account's token cannot be read: \(error)"))
-            }
-        }
     }
 }

@@ -1,9 +1,7 @@
-// Where the API server is and who we are to it: from a kubeconfig file, or from what Kubernetes puts into every pod. Credential
-// plug-ins (exec, auth-provider) are deliberately absent: they need processes, which components do not start.
-// Source: k8s.io/client-go rest/config.go and tools/clientcmd.
+// Where the API server is and who we are to it, as data. Kubeconfig files are read in `Kubeconfig.swift`; what is read here is
+// what Kubernetes puts into every pod. Source: k8s.io/client-go rest/config.go.
 
 import Base
-import Documents
 import HTTP
 import Platform
 
@@ -15,18 +13,46 @@ public struct KubeConfiguration: Sendable {
         case file(String)
     }
 
+    /// PEM, as it is or in a file that is read again for each new connection: certificates are renewed in place.
+    public enum Material: Sendable, Equatable {
+        case bytes([UInt8])
+        case file(String)
+    }
+
+    /// Somebody else whom we speak for, if the API server lets us.
+    public struct Impersonation: Sendable, Equatable {
+        public var user = ""
+        public var uid = ""
+        public var groups: [String] = []
+        /// In the order written; one name may have several values.
+        public var extra: [(name: String, values: [String])] = []
+
+        public init() {}
+
+        public static func == (a: Impersonation, b: Impersonation) -> Bool {
+            a.user == b.user && a.uid == b.uid && a.groups == b.groups && a.extra.elementsEqual(b.extra) { $0.name == $1.name && $0.values == $1.values }
+        }
+    }
+
     public var scheme = HTTPScheme.https
     public var host: String
     public var port: UInt16
     /// Before every path, without a final slash; mostly empty.
     public var pathPrefix = ""
-    /// PEM of the authorities that the server's certificate must come from; nil: the system's.
-    public var anchorsPEM: [UInt8]?
+    /// The authorities that the server's certificate must come from; nil: the system's.
+    public var anchors: Material?
     /// The name that the server's certificate must carry, if it is not `host`.
     public var serverName: String?
-    public var certificatePEM: [UInt8]?
-    public var keyPEM: [UInt8]?
+    /// Anybody may be the server: nothing is proven.
+    public var skipsVerification = false
+    public var certificate: Material?
+    public var key: Material?
     public var token = Token.none
+    /// User name and password for HTTP's basic scheme.
+    public var basic: (user: String, password: String)?
+    /// A program that gives tokens or certificates; nothing else is used then.
+    public var plugin: CredentialPlugin?
+    public var impersonation: Impersonation?
     /// Of the kubeconfig's context, or of the pod.
     public var namespace = "default"
 
@@ -81,70 +107,23 @@ public struct KubeConfiguration: Sendable {
         }
         var configuration = KubeConfiguration(scheme: .https, host: address, port: port)
         configuration.token = .file(serviceAccountDirectory + "/token")
-        configuration.anchorsPEM = try read(host, serviceAccountDirectory + "/ca.crt")
-        if let namespace = try? host.files.read(serviceAccountDirectory + "/namespace") { configuration.namespace = String(decoding: namespace, as: UTF8.self) }
+        let anchors = serviceAccountDirectory + "/ca.crt"
+        do throws(HostFailure) { _ = try host.files.read(anchors) } catch { throw Refusal("the pod has no trust in the API server: \(error)") }
+        configuration.anchors = .file(anchors)
+        if let namespace = try? host.files.read(serviceAccountDirectory + "/namespace") {
+            let text = String(decoding: namespace, as: UTF8.self).filter { !$0.isWhitespace }
+            if !text.isEmpty { configuration.namespace = text }
+        }
         return configuration
     }
 
-    /// The file at `path`; else the file named by `KUBECONFIG`; else the pod's own; else `~/.kube/config`.
+    /// The file at `path`; else the files named by `KUBECONFIG`, merged; else the pod's own; else `~/.kube/config`.
     public static func load(_ host: any Host, path: String? = nil, context: String? = nil) throws(Refusal) -> KubeConfiguration {
-        if let path, !path.isEmpty { return try kubeconfig(host, path: path, context: context) }
-        if let path = host.settings["KUBECONFIG"]?.split(separator: ":").first { return try kubeconfig(host, path: String(path), context: context) }
+        if let path, !path.isEmpty { return try Kubeconfig(host, paths: [path]).configuration(context: context, host) }
+        let named = (host.settings["KUBECONFIG"] ?? "").split(separator: ":").map(String.init)
+        if !named.isEmpty { return try Kubeconfig(host, paths: named, mayBeAbsent: named.count > 1).configuration(context: context, host) }
         if host.settings["KUBERNETES_SERVICE_HOST"] != nil { return try inCluster(host) }
         guard let home = host.settings["HOME"] else { return try inCluster(host) }
-        return try kubeconfig(host, path: home + "/.kube/config", context: context)
-    }
-
-    public static func kubeconfig(_ host: any Host, path: String, context: String? = nil) throws(Refusal) -> KubeConfiguration {
-        let bytes = try read(host, path)
-        let document: Value
-        do throws(DocumentError) { document = try YAML.parse(bytes).first?.value ?? .null } catch { throw Refusal("\(path) is not a kubeconfig: \(error)") }
-        return try kubeconfig(document, path: path, context: context, files: host.files)
-    }
-
-    /// `path` is where the document came from: files named in it are relative to its directory.
-    public static func kubeconfig(_ document: Value, path: String, context wanted: String? = nil, files: any Files) throws(Refusal) -> KubeConfiguration {
-        func entry(_ list: String, _ name: String, _ what: String) throws(Refusal) -> Value {
-            guard let found = document.items(list).first(where: { $0.text("name") == name })?.member(what) else { throw Refusal("\(path) has no \(what) named \(name.prefix(200))") }
-            return found
-        }
-        let directory = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
-        /// The bytes of `key-data`, else of the file named by `key`.
-        func bytes(_ section: Value, _ key: String) throws(Refusal) -> [UInt8]? {
-            if let data = section.text(key + "-data"), !data.isEmpty {
-                guard let decoded = base64Decoded(data) else { throw Refusal("\(path): \(key)-data is not base64") }
-                return decoded
-            }
-            guard let file = section.text(key), !file.isEmpty else { return nil }
-            let full = file.hasPrefix("/") ? file : directory + "/" + file
-            do throws(HostFailure) { return try files.read(full) } catch { throw Refusal("\(path): \(key): \(error)") }
-        }
-
-        guard let name = wanted ?? document.text("current-context"), !name.isEmpty else { throw Refusal("\(path) names no current-context: choose one with --context") }
-        let context = try entry("contexts", name, "context")
-        let cluster = try entry("clusters", context.text("cluster") ?? "", "cluster")
-        guard let server = cluster.text("server") else { throw Refusal("\(path): cluster \(context.text("cluster") ?? "") has no server") }
-        var configuration = try KubeConfiguration(server: server)
-        if let namespace = context.text("namespace"), !namespace.isEmpty { configuration.namespace = namespace }
-        if cluster.flag("insecure-skip-tls-verify") == true { throw Refusal("\(path): insecure-skip-tls-verify is not supported: give certificate-authority-data") }
-        configuration.anchorsPEM = try bytes(cluster, "certificate-authority")
-        configuration.serverName = cluster.text("tls-server-name")
-        guard let userName = context.text("user"), !userName.isEmpty else { return configuration }
-        let user = try entry("users", userName, "user")
-        for plugin in ["exec", "auth-provider", "username"] where user.member(plugin) != nil {
-            throw Refusal("\(path): user \(userName.prefix(200)) uses \(plugin), which is not supported: use a token or a client certificate")
-        }
-        configuration.certificatePEM = try bytes(user, "client-certificate")
-        configuration.keyPEM = try bytes(user, "client-key")
-        if let token = user.text("token"), !token.isEmpty {
-            configuration.token = .fixed(token)
-        } else if let file = user.text("tokenFile"), !file.isEmpty {
-            configuration.token = .file(file.hasPrefix("/") ? file : directory + "/" + file)
-        }
-        return configuration
-    }
-
-    private static func read(_ host: any Host, _ path: String) throws(Refusal) -> [UInt8] {
-        do throws(HostFailure) { return try host.files.read(path) } catch { throw Refusal("\(error)") }
+        return try Kubeconfig(host, paths: [home + "/.kube/config"]).configuration(context: context, host)
     }
 }

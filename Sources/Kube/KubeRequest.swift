@@ -65,3 +65,24 @@ public enum KubePatch: Sendable {
         return [("fieldManager", manager)] + (force ? [("force", "true")] : [])
     }
 }
+
+/// How a write is to be taken. Source: k8s.io/apimachinery pkg/apis/meta/v1, CreateOptions and UpdateOptions.
+public struct KubeWriteOptions: Sendable, Equatable {
+    /// Everything happens but the writing.
+    public var isDryRun = false
+    /// Who owns the fields that are written; nil: the server takes it from the user agent.
+    public var fieldOwner: String?
+    /// `Ignore`, `Warn`, `Strict`: what is done about fields that the kind does not have.
+    public var fieldValidation: String?
+
+    public init(isDryRun: Bool = false, fieldOwner: String? = nil, fieldValidation: String? = nil) {
+        self.isDryRun = isDryRun
+        self.fieldOwner = fieldOwner
+        self.fieldValidation = fieldValidation
+    }
+
+    var query: [(String, String)] {
+        // tidy: name — the API's own word for whoever owns fields.
+        (isDryRun ? [("dryRun", "All")] : []) + (fieldOwner.map { [("fieldManager", $0)] } ?? []) + (fieldValidation.map { [("fieldValidation", $0)] } ?? [])
+    }
+}

@@ -1,4 +1,5 @@
 // Watch streams from bytes to events: one JSON document a line, however the bytes are split. Holds at most one incomplete line.
+// A line that cannot be read is told as such and passed over: one bad object must not blind us to all others.
 
 import Base
 import Documents
@@ -9,6 +10,8 @@ public final class WatchDecoder {
     private var buffer = ByteBuffer()
     /// Bytes from the head of the buffer that hold no end of line.
     private var searched = 0
+    /// Inside a line that is too long: its bytes are dropped as they come.
+    private var isDropping = false
 
     public init(resource: KubeResource, limits: KubeLimits = KubeLimits()) {
         self.resource = resource
@@ -17,38 +20,51 @@ public final class WatchDecoder {
 
     public func receive(_ bytes: RawSpan) { buffer.append(bytes) }
 
-    /// The next whole event; nil: more bytes are needed. An error ends the stream: `malformed`.
-    public func next() throws(KubeError) -> KubeWatchEvent? {
+    /// The next whole event; nil: more bytes are needed.
+    public func next() -> KubeWatchEvent? {
         while true {
             let end = buffer.withUnsafeBytes { raw in raw[searched...].firstIndex(of: 0x0a) }
             guard let end else {
                 searched = buffer.count
-                if searched > limits.watchEventBytesMax { throw .malformed("a watch event is longer than \(limits.watchEventBytesMax) bytes") }
+                if isDropping || searched > limits.watchEventBytesMax {
+                    buffer.removeAll()
+                    searched = 0
+                    if !isDropping {
+                        isDropping = true
+                        return tooLong
+                    }
+                }
                 if buffer.isEmpty { buffer.release() }
                 return nil
             }
-            if end > limits.watchEventBytesMax { throw .malformed("a watch event is longer than \(limits.watchEventBytesMax) bytes") }
+            let isDropped = isDropping
+            isDropping = false
+            searched = 0
+            if isDropped || end > limits.watchEventBytesMax {
+                buffer.consume(end + 1)
+                if isDropped { continue }
+                return tooLong
+            }
             let line = buffer.withUnsafeBytes { [UInt8]($0[..<end]) }
             buffer.consume(end + 1)
-            searched = 0
             if line.allSatisfy({ $0 == 0x20 || $0 == 0x0d }) { continue }
-            let document: Value
-            do throws(DocumentError) { document = try Value(json: line) } catch { throw .malformed("a watch event is no JSON: \(error)") }
-            if let event = try event(document) { return event }
+            if let event = event(line) { return event }
         }
     }
 
+    private var tooLong: KubeWatchEvent { .undecodable("a watch event is longer than \(limits.watchEventBytesMax) bytes") }
+
     /// nil: a kind of event that nobody here knows, to be passed over.
-    private func event(_ document: Value) throws(KubeError) -> KubeWatchEvent? {
-        guard let type = document.text("type"), let value = document.member("object") else { throw .malformed("a watch event has no type or no object") }
+    private func event(_ line: [UInt8]) -> KubeWatchEvent? {
+        let document: Value
+        do throws(DocumentError) { document = try Value(json: line) } catch { return .undecodable("a watch event is no JSON: \(error)") }
+        guard let type = document.text("type"), let value = document.member("object"), case .object = value else { return .undecodable("a watch event has no type or no object") }
+        if type == "ERROR" { return .error(KubeStatus(value) ?? KubeStatus(code: 500, reason: .internalError, message: "the watch failed without a status")) }
+        guard ["ADDED", "MODIFIED", "DELETED", "BOOKMARK"].contains(type) else { return nil }
         let object = KubeObject(value.typed(as: resource))
-        switch type {
-        case "ADDED": return .added(object)
-        case "MODIFIED": return .modified(object)
-        case "DELETED": return .deleted(object)
-        case "BOOKMARK": return .bookmark(resourceVersion: object.resourceVersion)
-        case "ERROR": return .error(KubeStatus(value) ?? KubeStatus(code: 500, reason: .internalError, message: "the watch failed without a status"))
-        default: return nil
-        }
+        guard !object.resourceVersion.isEmpty else { return .undecodable("the object of a watch event has no metadata.resourceVersion") }
+        if type == "BOOKMARK" { return .bookmark(resourceVersion: object.resourceVersion) }
+        guard !object.name.isEmpty else { return .undecodable("the object of a watch event has no metadata.name") }
+        return type == "ADDED" ? .added(object) : type == "MODIFIED" ? .modified(object) : .deleted(object)
     }
 }

@@ -27,6 +27,8 @@ public enum KubeWatchEvent: Sendable {
     /// Everything up to this version has been told.
     case bookmark(resourceVersion: String)
     case error(KubeStatus)
+    /// What came is no event; why, in words. The stream goes on after it.
+    case undecodable(String)
 }
 
 public struct Watcher: Sendable {
@@ -45,6 +47,8 @@ public struct Watcher: Sendable {
         case applied(KubeObject)
         /// With the object's last state.
         case deleted(KubeObject)
+        /// An event of the watch could not be decoded and was passed over.
+        case skipped(String)
         /// Something failed and is being tried again.
         case failed(KubeError)
     }
@@ -62,6 +66,10 @@ public struct Watcher: Sendable {
     private var actions: [Action] = []
     private var events: [Event] = []
     private var failures = 0
+    /// Something was passed over since the last list: the next request is a list, so that what was missed is found.
+    private var hasMissed = false
+    /// The version that the first page of the list under way was read at.
+    private var listVersion = ""
     private var lastFailure: Instant?
     /// The last version that the consumer has been told completely. Empty before the first list.
     public private(set) var resourceVersion = ""
@@ -93,6 +101,13 @@ public struct Watcher: Sendable {
         guard case .listing(var objects, let isPaged) = state else { return }
         // Appending to the array inside the enum would copy it for every page.
         state = .stopped
+        if objects.isEmpty { listVersion = page.resourceVersion }
+        if page.resourceVersion != listVersion {
+            // Pages of two versions are no collection that ever was.
+            state = .listing([], isPaged: false)
+            actions.append(.list(continueToken: nil, limit: nil))
+            return
+        }
         objects += page.items
         if let token = page.continueToken {
             state = .listing(objects, isPaged: isPaged)
@@ -100,6 +115,7 @@ public struct Watcher: Sendable {
             return
         }
         resourceVersion = page.resourceVersion
+        hasMissed = false
         events.append(.relisted(objects))
         watch(now)
     }
@@ -133,6 +149,10 @@ public struct Watcher: Sendable {
             events.append(.deleted(object))
         case .bookmark(let version):
             resourceVersion = version
+        case .undecodable(let reason):
+            hasMissed = true
+            events.append(.skipped(reason))
+            return
         case .error(let status):
             actions.append(.cancel)
             broken(.status(status, retryAfter: nil), now: now)
@@ -149,6 +169,8 @@ public struct Watcher: Sendable {
         } else if !hasEvents, now - since < .seconds(1) {
             // Not the timeout we asked for: a server that ends every watch at once must not be hammered.
             broken(.malformed("the watch ended at once without an event"), now: now)
+        } else if hasMissed {
+            list()
         } else {
             watch(now)
         }
@@ -160,14 +182,9 @@ public struct Watcher: Sendable {
         case .watching:
             actions.append(.cancel)
             events.append(.failed(.timedOut))
-            watch(now)
+            if hasMissed { list() } else { watch(now) }
         case .waiting(_, let relists):
-            if relists {
-                state = .listing([], isPaged: true)
-                actions.append(.list(continueToken: nil, limit: limits.listPageObjectsMax))
-            } else {
-                watch(now)
-            }
+            if relists || hasMissed { list() } else { watch(now) }
         case .listing, .stopped: break
         }
     }
@@ -179,6 +196,21 @@ public struct Watcher: Sendable {
         case .waiting, .stopped: actions = []
         }
         state = .stopped
+    }
+
+    /// Begins anew, whatever is under way: for a consumer that wants to hear everything again.
+    public mutating func relist() {
+        switch state {
+        case .stopped: return
+        case .listing, .watching: actions = [.cancel]
+        case .waiting: actions = []
+        }
+        list()
+    }
+
+    private mutating func list() {
+        state = .listing([], isPaged: true)
+        actions.append(.list(continueToken: nil, limit: limits.listPageObjectsMax))
     }
 
     private mutating func watch(_ now: Instant) {

@@ -30,6 +30,8 @@ public struct LinuxLimits: Sendable {
     public var acceptRetry = Interval.milliseconds(100)
     /// A whole file in memory. Unit: bytes. Longer: `HostFailure` with EFBIG. Source: ours; a trust bundle has kilobytes.
     public var fileBytesMax = 64 * 1024 * 1024
+    /// Kept of what a program writes to its output, and to its error. Unit: bytes. More: cut off. Source: ours; a credential has kilobytes.
+    public var programOutputBytesMax = 1024 * 1024
     /// Actions waiting in a loop's mailbox. When full: `Refusal`.
     public var mailboxActionsMax = 1024
     /// Name servers taken from resolv.conf. More: ignored. Source: resolv.conf(5), MAXNS.

@@ -84,6 +84,7 @@ public final class LinuxHost: Host {
 
     public var wall: WallTime { WallTime(nanoseconds: clinux_wall()) }
     public var network: any Network { self }
+    public private(set) lazy var programs: any Programs = LinuxPrograms(self)
 
     @discardableResult
     public func after(_ delay: Interval, _ action: @escaping () -> Void) -> TimerID {

@@ -23,6 +23,7 @@ final class NamespaceHost: Host, Network {
     func random(_ label: String) -> Random { lower.random(label) }
     var network: any Network { self }
     var files: any Files { lower.files }
+    var programs: any Programs { lower.programs }
     var settings: Settings { lower.settings }
     var log: Log { lower.log }
     func onShutdown(_ action: @escaping () -> Void) { lower.onShutdown(action) }

@@ -23,6 +23,7 @@ public protocol Host: AnyObject {
 
     var network: any Network { get }
     var files: any Files { get }
+    var programs: any Programs { get }
     /// What the process was started with.
     var settings: Settings { get }
     var log: Log { get }

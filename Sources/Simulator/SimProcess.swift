@@ -55,6 +55,9 @@ public final class SimProcess: Host {
     public var files: any Files { simFiles }
     /// What a database on its volume keeps from life to life.
     public private(set) lazy var records = SimRecords(self)
+    /// What its programs do; for the scenario.
+    public private(set) lazy var simPrograms = SimPrograms(self)
+    public var programs: any Programs { simPrograms }
     public var network: any Network { self }
 
     init(_ name: String, node: Node, index: Int, userID: UInt32, settings: Settings, world: World, start: @escaping (SimProcess) -> Void) {

@@ -10,6 +10,7 @@ public final class Trace {
         case listen, listenEnd, datagramSent, datagram, datagramLost
         case fork, write, log, unexpected, processStart, processShutdown, processExit, processCrash
         case node, fault, note, violation, end
+        case program
     }
 
     /// 32 bytes, little endian in a file.

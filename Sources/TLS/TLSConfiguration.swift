@@ -45,6 +45,16 @@ public struct TLSClientConfiguration: Sendable {
         context = TLSContext(role: .client, credentials: credentials, anchors: anchors, verifiesPeer: true)
     }
 
+    /// Believes whoever answers, and so proves nothing: a kubeconfig's `insecure-skip-tls-verify`. Its sessions tell no identity.
+    public init(believingAnybodyWith credentials: TLSCredentials?, serverName: String, alpn: [[UInt8]]) {
+        self.credentials = credentials
+        anchors = TrustAnchors([])
+        self.serverName = serverName
+        expectedPeer = []
+        self.alpn = alpn
+        context = TLSContext(role: .client, credentials: credentials, anchors: anchors, verifiesPeer: false)
+    }
+
     /// The same context for another server: SNI and the one accepted name are equal, as between Linkerd proxies.
     public func toward(_ identity: String, alpn: [[UInt8]]? = nil) -> TLSClientConfiguration {
         var copy = self
@@ -79,6 +89,7 @@ final class TLSContext: @unchecked Sendable {
 
     let pointer: OpaquePointer
     let role: Role
+    let verifiesPeer: Bool
     /// Kept alive while OpenSSL refers to them.
     private let credentials: TLSCredentials?
     private let anchors: TrustAnchors
@@ -97,6 +108,7 @@ final class TLSContext: @unchecked Sendable {
         invariant(isFilled, "checked credentials fit into a TLS context")
         pointer = context
         self.role = role
+        self.verifiesPeer = verifiesPeer
         self.credentials = credentials
         self.anchors = anchors
     }

@@ -287,7 +287,7 @@ public final class TLSSession: Engine {
 
     private func describePeer() -> TLSPeer {
         var peer = TLSPeer(identities: [], certificate: nil, alpn: nil, serverName: nil)
-        if let leaf = SSL_get1_peer_certificate(ssl) {
+        if context.verifiesPeer, let leaf = SSL_get1_peer_certificate(ssl) {
             let certificate = Certificate(owning: leaf)
             peer.certificate = certificate
             peer.identities = certificate.names.identities

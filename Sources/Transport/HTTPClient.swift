@@ -75,6 +75,25 @@ public final class HTTPClient: HTTPConnectionOwner {
     /// At least one connection stands.
     public var isConnected: Bool { connections.contains { $0.state == .open } }
 
+    /// A request would go on a connection that stands already.
+    public var hasFreeConnection: Bool { connections.contains { $0.isAvailable && (version == .http2 || $0.streamCount == 0) } }
+
+    /// Takes a connection that stands, on which our version was agreed.
+    public func adopt(_ lower: any Connection) {
+        let connection = HTTPConnection(version: version == .http2 ? .http2 : .http11, settings: settings, batch: batch, limits: limits, owner: self) { handler in
+            lower.handler = handler
+            return lower
+        }
+        connections.append(connection)
+        connection.connected(lower)
+    }
+
+    /// Lets what is open finish and takes nothing new on the connections there are; new ones may be made.
+    public func drainConnections() {
+        idle.removeAll()
+        for connection in connections { if connection.streamCount == 0 { connection.close() } else { connection.drain() } }
+    }
+
     private func connect() -> HTTPConnection {
         let connection = HTTPConnection(version: version == .http2 ? .http2 : .http11, settings: settings, batch: batch, limits: limits, owner: self) { connector.connect($0) }
         connections.append(connection)

@@ -204,9 +204,9 @@ import Transport
         let admin = try root.issueCredentials(identity: "admin", validity: start...start + .days(1))
         configuration.scheme = .https
         configuration.serverName = "kubernetes"
-        configuration.anchorsPEM = Array((stranger ? other : root).certificate.pem.utf8)
-        configuration.certificatePEM = Array(admin.leaf.pem.utf8)
-        configuration.keyPEM = Array(admin.key.pem.utf8)
+        configuration.anchors = .bytes(Array((stranger ? other : root).certificate.pem.utf8))
+        configuration.certificate = .bytes(Array(admin.leaf.pem.utf8))
+        configuration.key = .bytes(Array(admin.key.pem.utf8))
         return TLSServerConfiguration(credentials: try root.issueCredentials(identity: name, validity: start...start + .days(1)), anchors: TrustAnchors([root.certificate]), alpn: [[UInt8]("h2"), [UInt8]("http/1.1")])
     }
 

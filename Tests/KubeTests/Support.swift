@@ -29,9 +29,11 @@ final class ScriptedServer: HTTPRequestHandler {
     private var readers: [Reader] = []
 
     var callers: [String?] = []
+    var heads: [RequestHead] = []
 
     func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool, peer: HTTPPeer) {
         callers.append(peer.tls?.identity)
+        heads.append(head)
         let reader = Reader(self, Asked(
             method: "\(head.method)", path: "\(head.path)", body: "", contentType: head.headers.first("content-type"), authorization: head.headers.first("authorization")))
         readers.append(reader)
@@ -81,13 +83,13 @@ final class Net {
     let scripted = ScriptedServer()
     private(set) var client: KubeClient!
     private(set) var batch: FlushBatch!
-    private let tls: TLSServerConfiguration?
+    private var tls: TLSServerConfiguration?
     private var listening: HTTPServer?
 
     /// `authority`: speak TLS, with credentials that it is asked for in a turn of the server.
     init(
         seed: UInt64 = 1, segmentation: Segmentation = .seeded, limits: KubeLimits = KubeLimits(), configure: (inout KubeConfiguration) -> Void = { _ in },
-        tls makeTLS: ((inout KubeConfiguration) throws -> TLSServerConfiguration)? = nil
+        tls makeTLS: ((inout KubeConfiguration) throws -> TLSServerConfiguration)? = nil, prepare: (SimProcess) -> Void = { _ in }
     ) throws {
         var options = WorldOptions(start: WallTime(year: 2026, month: 6, day: 1, hour: 12)!)
         options.build = "test"
@@ -108,6 +110,7 @@ final class Net {
         }
         tls = served
         configure(&configuration)
+        prepare(process)
         process.run {
             do {
                 batch = FlushBatch(host: process)
@@ -122,6 +125,13 @@ final class Net {
         serverProcess.run {
             do { listening = try HTTPServer(batch: FlushBatch(host: serverProcess), address: SocketAddress(IPAddress(10, 0, 0, 2), 8001), tls: tls, handler: scripted) } catch { Issue.record(error) }
         }
+    }
+
+    /// The server goes and comes back offering other protocols.
+    func relisten(alpn: [[UInt8]]) {
+        serverProcess.run { listening?.close() }
+        tls?.alpn = alpn
+        listen()
     }
 
     func run(_ seconds: Int64 = 1) { world.run(for: .seconds(seconds)) }

@@ -1,4 +1,4 @@
-// Watch streams as bytes: the same events in every split, and an end with a reason when they are none.
+// Watch streams as bytes: the same events in every split, and what is no event is told and passed over.
 
 import Base
 import Documents
@@ -16,20 +16,19 @@ private func describe(_ event: KubeWatchEvent) -> String {
     case .deleted(let object): "deleted \(object.key) \(object.resourceVersion)"
     case .bookmark(let version): "bookmark \(version)"
     case .error(let status): "error \(status.code) \(status.reason)"
+    case .undecodable(let reason): "skipped: \(reason)"
     }
 }
 
-private func read(_ bytes: [UInt8], pieces: [Range<Int>], limits: KubeLimits = KubeLimits()) -> (events: [String], error: String?) {
+private func read(_ bytes: [UInt8], pieces: [Range<Int>], limits: KubeLimits = KubeLimits()) -> [String] {
     let decoder = WatchDecoder(resource: .pods, limits: limits)
     var events: [String] = []
-    do {
-        for piece in pieces {
-            let part = Array(bytes[piece])
-            decoder.receive(part.span.bytes)
-            while let event = try decoder.next() { events.append(describe(event)) }
-        }
-    } catch { return (events, "\(error)") }
-    return (events, nil)
+    for piece in pieces {
+        let part = Array(bytes[piece])
+        decoder.receive(part.span.bytes)
+        while let event = decoder.next() { events.append(describe(event)) }
+    }
+    return events
 }
 
 @Suite struct `A watch stream` {
@@ -40,32 +39,35 @@ private func read(_ bytes: [UInt8], pieces: [Range<Int>], limits: KubeLimits = K
 
     @Test func `gives the same events however it is split`() {
         let bytes = Array(text.utf8)
-        #expect(read(bytes, pieces: [0..<bytes.count]).events == expected)
-        #expect(read(bytes, pieces: bytes.indices.map { $0..<$0 + 1 }).events == expected)
-        for cut in 1..<bytes.count { #expect(read(bytes, pieces: [0..<cut, cut..<bytes.count]).events == expected) }
+        #expect(read(bytes, pieces: [0..<bytes.count]) == expected)
+        #expect(read(bytes, pieces: bytes.indices.map { $0..<$0 + 1 }) == expected)
+        for cut in 1..<bytes.count { #expect(read(bytes, pieces: [0..<cut, cut..<bytes.count]) == expected) }
     }
 
     @Test func `holds back an event that is not whole`() {
         let bytes = Array(line("ADDED", "a", "1").utf8.dropLast())
-        #expect(read(bytes, pieces: [0..<bytes.count]).events.isEmpty)
+        #expect(read(bytes, pieces: [0..<bytes.count]).isEmpty)
     }
 
-    @Test(arguments: ["nonsense\n", "{}\n", "{\"type\":\"ADDED\"}\n", "[1]\n"]) func `ends when a line is no event`(_ text: String) {
-        let bytes = Array((line("ADDED", "a", "1") + text).utf8)
+    @Test(arguments: [
+        "nonsense\n", "{}\n", "{\"type\":\"ADDED\"}\n", "[1]\n", "{\"type\":\"ADDED\",\"object\":7}\n", #"{"type":"MODIFIED","object":{"metadata":{"name":"x"}}}"# + "\n",
+        #"{"type":"DELETED","object":{"metadata":{"resourceVersion":"3"}}}"# + "\n", #"{"type":"BOOKMARK","object":{}}"# + "\n",
+    ]) func `passes over a line that is no event, and goes on`(_ text: String) {
+        let bytes = Array((line("ADDED", "a", "1") + text + line("ADDED", "b", "2")).utf8)
         let whole = read(bytes, pieces: [0..<bytes.count])
-        #expect(whole.events == ["added shop/a 1"] && whole.error != nil)
-        #expect(read(bytes, pieces: bytes.indices.map { $0..<$0 + 1 }).error == whole.error)
+        #expect(whole.count == 3 && whole[0] == "added shop/a 1" && whole[1].hasPrefix("skipped: ") && whole[2] == "added shop/b 2")
+        #expect(read(bytes, pieces: bytes.indices.map { $0..<$0 + 1 }) == whole)
     }
 
-    @Test func `ends when an event is longer than the limit, complete or not`() {
+    @Test func `passes over an event that is longer than the limit, and goes on`() {
         var limits = KubeLimits()
         limits.watchEventBytesMax = 150
         let short = Array(line("ADDED", "a", "1").utf8)
-        #expect(short.count <= 150 && read(short, pieces: [0..<short.count], limits: limits).error == nil)
-        let long = Array(line("ADDED", String(repeating: "n", count: 200), "1").utf8)
-        for bytes in [long, Array(long.dropLast())] {
-            #expect(read(bytes, pieces: [0..<bytes.count], limits: limits).error?.contains("longer than 150") == true)
-            #expect(read(bytes, pieces: bytes.indices.map { $0..<$0 + 1 }, limits: limits).error?.contains("longer than 150") == true)
-        }
+        #expect(short.count <= 150 && read(short, pieces: [0..<short.count], limits: limits) == ["added shop/a 1"])
+        let long = Array((line("ADDED", String(repeating: "n", count: 200), "1") + line("ADDED", "b", "2")).utf8)
+        let whole = read(long, pieces: [0..<long.count], limits: limits)
+        #expect(whole.count == 2 && whole[0].contains("longer than 150") && whole[1] == "added shop/b 2")
+        #expect(read(long, pieces: long.indices.map { $0..<$0 + 1 }, limits: limits) == whole)
+        for cut in 1..<long.count { #expect(read(long, pieces: [0..<cut, cut..<long.count], limits: limits) == whole) }
     }
 }

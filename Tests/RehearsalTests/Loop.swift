@@ -16,6 +16,7 @@ final class LoopHost: Host, Network, Files {
     var wall: WallTime { WallTime(nanoseconds: now.nanoseconds) }
     var network: any Network { self }
     var files: any Files { self }
+    var programs: any Programs { NoPrograms { [self] action in _ = after(.zero, action) } }
     var settings: Settings { Settings() }
     let log = Log(control: Log.Control(level: .off)) { _, _, _ in }
     var resolverConfiguration: ResolverConfiguration { ResolverConfiguration(servers: []) }

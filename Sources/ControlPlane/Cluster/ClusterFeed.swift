@@ -94,8 +94,8 @@ public final class ClusterFeed {
             return feed(.endpointSlices) { object in
                 if let slice = Cluster.EndpointSlice(object) { index.apply(slice) } else { index.remove(slice: Cluster.Name(object)) }
             } remove: { index.remove(slice: $0) }
-        case .nodes: return feed(.nodes, trim: Self.metadataOnly) { index.apply(Cluster.Node($0)) } remove: { index.remove(node: $0.name) }
-        case .namespaces: return feed(.namespaces, isOptional: true, trim: Self.metadataOnly) { index.apply(Cluster.Namespace($0)) } remove: { index.remove(namespace: $0.name) }
+        case .nodes: return feed(.nodes, metadataOnly: true) { index.apply(Cluster.Node($0)) } remove: { index.remove(node: $0.name) }
+        case .namespaces: return feed(.namespaces, isOptional: true, metadataOnly: true) { index.apply(Cluster.Namespace($0)) } remove: { index.remove(namespace: $0.name) }
         case .replicaSets: return ownership(.replicaSets, "replicaset")
         case .jobs: return ownership(.jobs, "job")
         case .serviceProfiles: return feed(.serviceProfiles, isOptional: true) { index.apply(Cluster.ServiceProfile($0)) } remove: { index.remove(profile: $0) }
@@ -142,16 +142,19 @@ public final class ClusterFeed {
 
     private func ownership(_ resource: KubeResource, _ kind: String) -> Informer {
         let index = index
-        return feed(resource, trim: Self.metadataOnly) { object in
+        return feed(resource, metadataOnly: true) { object in
             if let ownership = Cluster.Ownership(object, kind: kind) { index.apply(ownership) } else { index.remove(ownership: kind, Cluster.Name(object)) }
         } remove: { index.remove(ownership: kind, $0) }
     }
 
     private func feed(
-        _ resource: KubeResource, labels: LabelSelector = .everything, isOptional: Bool = false, trim: ((inout KubeObject) -> Void)? = nil,
+        _ resource: KubeResource, labels: LabelSelector = .everything, isOptional: Bool = false, metadataOnly: Bool = false, trim: (@Sendable (inout KubeObject) -> Void)? = nil,
         apply: @escaping (KubeObject) -> Void, remove: @escaping (Cluster.Name) -> Void
     ) -> Informer {
-        let informer = Informer(client: client, resource, labels: labels, isOptional: isOptional, trim: trim)
+        // The index keeps what is read of an object; the informer keeps which version that was.
+        var shape = Informer.Shape(retention: .versions, metadataOnly: metadataOnly)
+        shape.trim = trim
+        let informer = Informer(client: client, forms: resource.forms, labels: labels, isOptional: isOptional, shape: shape)
         informer.onChange { change in
             switch change {
             case .added(let object), .updated(_, let object): apply(object)
@@ -162,14 +165,8 @@ public final class ClusterFeed {
     }
 
     /// Pods are many, and the longest parts of them are never read.
-    private static func podEssentials(_ object: inout KubeObject) {
+    @Sendable private static func podEssentials(_ object: inout KubeObject) {
         for field in ["volumes", "tolerations", "affinity", "ephemeralContainers", "topologySpreadConstraints"] { object.value.put(nil, at: "spec", field) }
         for field in ["conditions", "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"] { object.value.put(nil, at: "status", field) }
-    }
-
-    /// Of these kinds nothing else is read, and there are many.
-    private static func metadataOnly(_ object: inout KubeObject) {
-        object.spec = .null
-        object.status = .null
     }
 }
