@@ -32,10 +32,7 @@ public final class InjectorController: AdmissionJudge {
         self.controller = controller
         self.options = options
         settings = InjectionSettings(host: controller.host, options: options)
-        namespaces = Informer(client: controller.client, .namespaces) { object in
-            object.spec = .null
-            object.status = .null
-        }
+        namespaces = Informer(client: controller.client, .namespaces, shape: Informer.Shape(metadataOnly: true))
         owners = PodOwners(client: controller.client, limits: controller.options.limits)
         recorder = EventRecorder(client: controller.client, component: "linkerd-proxy-injector")
     }

@@ -38,12 +38,13 @@ final class PodOwners {
         self.client = client
         self.limits = limits
         informers = [KubeResource.replicaSets, .jobs].map { resource in
-            Informer(client: client, resource) { object in
-                object.spec = .null
-                object.status = .null
+            var shape = Informer.Shape(metadataOnly: true)
+            shape.trimName = "owners"
+            shape.trim = { object in
                 object.annotations = [:]
                 object.labels = [:]
             }
+            return Informer(client: client, resource, shape: shape)
         }
     }
 
