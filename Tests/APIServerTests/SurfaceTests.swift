@@ -66,6 +66,7 @@ import Testing
                 case .modified(let object): events.append("modified \(object.name)")
                 case .deleted(let object): events.append("deleted \(object.name)")
                 case .bookmark: events.append("bookmark")
+                case .undecodable(let reason): events.append(reason)
                 case .error(let status): events.append("\(status)")
                 }
             } onHeard: {
