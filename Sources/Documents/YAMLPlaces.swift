@@ -12,7 +12,7 @@ public enum DocumentStep: Hashable, Sendable {
 
 extension YAML {
     /// The line, from 1, on which the value at `path` of the first document begins; for a part that is absent, that of the
-    /// nearest value around it. nil: the text is no YAML. Aliases are not followed.
+    /// nearest value around it. nil: the text before it is no YAML. Aliases are not followed.
     public static func line(of path: [DocumentStep], in text: [UInt8]) -> Int? {
         text.withUnsafeBytes { raw in
             var search = PlaceSearch(raw, path)

@@ -237,7 +237,11 @@ public final class Informer {
                     isNegotiated = true
                     list(token, limit)
                 case .success(nil): listFailed(.status(KubeStatus(code: 404, reason: .notFound, message: "the server serves no \(resource) in a version that we know"), retryAfter: nil))
-                case .failure(let error): listFailed(error)
+                case .failure(let error) where error.isRetryable || error.code == 401: listFailed(error)
+                // Who may not discover, or understands no answer, tries the form that is wanted most.
+                case .failure:
+                    resource = forms[0]
+                    list(token, limit)
                 }
             }
         case .watch(let version, let timeout):
