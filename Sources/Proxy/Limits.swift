@@ -22,6 +22,9 @@ public enum ProxyLimits {
     /// Request body bytes kept for another attempt. Unit: bytes. When full: the request is not tried again.
     /// Source: linkerd2-proxy linkerd/http/retry, 64 KiB.
     static let replayBodyBytesMax = 64 * 1024
+    /// Routes of one inbound connection whose authorization is remembered. Unit: routes. When full: the oldest is judged again.
+    /// Source: ours; one workload calls few routes of another, and a scan of more would cost what it saves.
+    static let verdictsMax = 16
     /// Client identities with a rate limit of their own, of one port. Unit: identities. When full: those whose quota is whole are
     /// forgotten; if none is, new ones share one quota. Source: ours; a namespace has a handful of accounts.
     static let rateLimitIdentitiesMax = 4_096

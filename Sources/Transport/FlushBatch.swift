@@ -1,13 +1,18 @@
-// One write per connection and turn. Handlers of one loop turn mark the connections they wrote to; when the outermost handler
-// returns, each marked connection sends once. A head and its body, or thirty HTTP/2 frames, leave in one system call.
+// One write per connection and turn. Handlers of one loop turn mark the connections they wrote to. An HTTP/1 connection sends when the
+// outermost handler returns: a head and its body leave in one system call. An HTTP/2 connection sends at the end of the loop's turn, when
+// all that arrived has been handled: what thirty callers ask of one peer leaves together, in one TLS record where it fits.
 
 import Base
+import HTTP
 import Platform
 
 /// The connections of one loop that have output to send. One per loop; shared by all its HTTP connections.
 public final class FlushBatch {
     public let host: any Host
+    /// HTTP/1 connections with output, sent when the depth is back at zero.
     private var dirty: [HTTPConnection] = []
+    /// HTTP/2 connections with output, sent at the end of the loop's turn.
+    private var shared: [HTTPConnection] = []
     private var depth = 0
     private var isScheduled = false
     /// Body bytes on their way from an engine to a handler; one for the loop, because handlers do not nest over it.
@@ -22,7 +27,7 @@ public final class FlushBatch {
     /// Opens a turn. Every `enter` is closed by one `leave`.
     public func enter() { depth += 1 }
 
-    /// Closes a turn; the outermost one flushes.
+    /// Closes a turn; the outermost one flushes what need not wait.
     public func leave() {
         invariant(depth > 0, "a flush batch is left only after it was entered")
         if depth == 1 { flush() }
@@ -30,14 +35,19 @@ public final class FlushBatch {
     }
 
     func mark(_ connection: HTTPConnection) {
-        dirty.append(connection)
-        if depth == 0, !isScheduled {
-            isScheduled = true
-            host.after(.zero) { [self] in
-                isScheduled = false
-                enter()
-                leave()
-            }
+        if connection.version == .http2 {
+            shared.append(connection)
+        } else {
+            dirty.append(connection)
+            if depth > 0 { return }
+        }
+        if isScheduled { return }
+        isScheduled = true
+        host.after(.zero) { [self] in
+            isScheduled = false
+            enter()
+            flushShared()
+            leave()
         }
     }
 
@@ -51,5 +61,16 @@ public final class FlushBatch {
             i += 1
         }
         dirty.removeAll(keepingCapacity: true)
+    }
+
+    private func flushShared() {
+        while shared.count == 1 { shared.removeLast().flush() }
+        if shared.isEmpty { return }
+        var i = 0
+        while i < shared.count {
+            shared[i].flush()
+            i += 1
+        }
+        shared.removeAll(keepingCapacity: true)
     }
 }

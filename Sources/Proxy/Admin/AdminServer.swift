@@ -94,8 +94,8 @@ final class AdminServer: AcceptHandler, HTTPConnectionOwner {
 
     func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool) {
         guard let peer = stream.connection?.context as? AdminPeer else { return }
-        guard let (route, _, _) = port.route(head) else { return stream.respond(status: 404) }
-        guard port.policy.authorization(for: peer.client, route: route) != nil else {
+        guard let index = port.find(head) else { return stream.respond(status: 404) }
+        guard port.policy.authorization(for: peer.client, route: port.route(index)) != nil else {
             batch.host.log(.info, "linkerd_app_admin::stack", "Request denied client=\(peer.client.address) identity=\(peer.client.identity ?? "none") path=\(head.path)")
             return stream.respond(status: 403)
         }

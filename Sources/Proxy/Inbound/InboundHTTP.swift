@@ -63,11 +63,12 @@ final class InboundHTTP: HTTPExchangeOwner {
         head.headers.removeAll("l5d-client-id")
         if let identity = link.client.identity { head.headers.add("l5d-client-id", identity) }
 
-        guard let (route, filters, prefixBytes) = port.route(head) else {
+        guard let index = port.find(head) else {
             registry.counter("inbound_http_route_not_found_total", help: "The total number of inbound HTTP requests that could not be associated with a route", link.denyLabels()).increment()
             return exchange.fail(.routeNotFound)
         }
-        guard let authorization = port.policy.authorization(for: link.client, route: route) else {
+        guard let verdict = link.verdict(index.route, on: port, registry) else {
+            let route = port.route(index)
             registry.counter(
                 "inbound_http_authz_deny_total", help: "The total number of inbound HTTP requests that could not be processed due to being denied by policy",
                 link.denyLabels() + [("route_group", route.name.group), ("route_kind", route.name.kind), ("route_name", route.name.name)]
@@ -75,13 +76,13 @@ final class InboundHTTP: HTTPExchangeOwner {
             host.log(.info, "weft::inbound", "request denied: server \(port.policy.server.name), client \(link.client.address), identity \(link.client.identity ?? "none")")
             return exchange.fail(.unauthorized("client \(link.client.address) is not authorized"))
         }
-        if authorization.isAudit { host.log(.info, "weft::inbound", "request would be denied: server \(port.policy.server.name), client \(link.client.address), identity \(link.client.identity ?? "none")") }
-        for filter in filters {
+        if verdict.isAudit { host.log(.info, "weft::inbound", "request would be denied: server \(port.policy.server.name), client \(link.client.address), identity \(link.client.identity ?? "none")") }
+        for filter in port.filters(index) {
             switch filter {
             case .requestHeaders(let change): change.apply(to: &head.headers)
             case .responseHeaders: break
             case .redirect(let redirect):
-                switch redirect.outcome(head, prefixBytes: prefixBytes) {
+                switch redirect.outcome(head, prefixBytes: index.prefixBytes) {
                 case .location(let location): return exchange.redirect(redirect.status, location)
                 case .invalid: return exchange.fail(.invalidPolicy("a redirect replaces a prefix, and the route matched none"))
                 case .same: break
@@ -99,10 +100,9 @@ final class InboundHTTP: HTTPExchangeOwner {
             ).increment()
             return exchange.fail(.rateLimited(rejection.message))
         }
-        let counters = link.counters(route: route.name, authorization: authorization.name, registry: registry)
-        counters.allowed.increment()
-        counters.series.countRequest()
-        exchange.counters = counters
+        verdict.counters.allowed.increment()
+        verdict.counters.series.countRequest()
+        exchange.counters = verdict.counters
         let singleUse = head.version == .http10 || head.authority.isEmpty
         exchange.send(head, through: port.client(link.target, version: head.version), singleUse: singleUse)
     }

@@ -20,7 +20,9 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
     private var relay: ByteRelay?
     private var relayAuthorization: Authorization?
     private var handshakeTimer: TimerID?
-    private var lastCounters: (route: ResourceName, authorization: ResourceName, generation: UInt64, counters: InboundCounters)?
+    /// What was decided on this connection under the policy of `verdictGeneration`.
+    private var verdicts: [Verdict] = []
+    private var verdictGeneration: UInt64 = 0
     private var isEnded = false
     private var host: any Host { server.batch.host }
 
@@ -183,12 +185,27 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
 
     func closed(_ connection: HTTPConnection) { end() }
 
-    /// Requests of one connection mostly take the same route under the same authorization.
-    func counters(route: ResourceName, authorization: ResourceName, registry: MetricsRegistry) -> InboundCounters {
-        let generation = port?.generation ?? 0
-        if let last = lastCounters, last.generation == generation, last.route == route, last.authorization == authorization { return last.counters }
-        let made = InboundCounters(registry: registry, port: port!, target: target, client: client, route: route, authorization: authorization)
-        lastCounters = (route, authorization, generation, made)
+    /// What lets this client pass on one route, and where its requests are counted. It holds for every request of the connection until
+    /// the policy changes, however long the list of authorizations is.
+    struct Verdict {
+        fileprivate let route: Int
+        let isAudit: Bool
+        let counters: InboundCounters
+    }
+
+    /// nil: denied. A denial is judged anew each time; nobody builds on its speed.
+    func verdict(_ route: Int, on port: InboundPort, _ registry: MetricsRegistry) -> Verdict? {
+        if verdictGeneration != port.generation {
+            verdictGeneration = port.generation
+            verdicts.removeAll()
+        }
+        for verdict in verdicts where verdict.route == route { return verdict }
+        let found = port.policy.routes[route]
+        guard let authorization = port.policy.authorization(for: client, route: found) else { return nil }
+        let counters = InboundCounters(registry: registry, port: port, target: target, client: client, route: found.name, authorization: authorization.name)
+        let made = Verdict(route: route, isAudit: authorization.isAudit, counters: counters)
+        if verdicts.count == ProxyLimits.verdictsMax { verdicts.removeFirst() }
+        verdicts.append(made)
         return made
     }
 

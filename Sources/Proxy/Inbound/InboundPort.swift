@@ -36,11 +36,11 @@ final class InboundPort {
         subscription = watch.subscribe { [unowned self] in changed($0) }
     }
 
-    /// The route of a request, the filters of its rule, and bytes of its path that a prefix match took; nil: no route takes it.
-    func route(_ head: RequestHead) -> (route: InboundRoute, filters: [HTTPFilter], prefixBytes: Int?)? {
-        guard let index = table.find(head) else { return nil }
-        return (policy.routes[index.route], rules[index.route][index.rule], index.prefixBytes)
-    }
+    /// The route and the rule that take a request; nil: none does.
+    func find(_ head: RequestHead) -> RuleIndex? { table.find(head) }
+
+    func route(_ index: RuleIndex) -> InboundRoute { policy.routes[index.route] }
+    func filters(_ index: RuleIndex) -> [HTTPFilter] { rules[index.route][index.rule] }
 
     /// To the application at this address of ours.
     func client(_ address: SocketAddress, version: HTTPVersion) -> HTTPClient {
