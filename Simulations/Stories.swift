@@ -3,7 +3,7 @@
 import Scenario
 
 public enum Stories {
-    public static let all: [Story] = basics + identity + policy + faults + cluster + reliability + outbound + demo + negative
+    public static let all: [Story] = basics + identity + policy + faults + cluster + reliability + outbound + balancing + stale + detection + demo + negative
 
     public static let basics: [Story] = [twoPodsMTLS, keepAliveAndBodies, opaqueTCP, serverSpeaksFirst, unmeshedClient, http2AndGRPC]
     public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal]
@@ -11,7 +11,10 @@ public enum Stories {
     public static let faults: [Story] = [garbageUpstream, applicationDown, partitionHeals, proxyCrash, slowNetwork]
     public static let cluster: [Story] = [endpointReplaced, apiServerRestarts, rollingRestart]
     public static let demo: [Story] = [twoWorlds]
-    public static let reliability: [Story] = [retriesHideFailures, retryBudget, timeoutOnTime, endpointEjected, noDuplicates, rateLimited]
+    public static let reliability: [Story] = [retriesHideFailures, retryBudget, timeoutOnTime, endpointEjected, noDuplicates, rateLimited, retryBodyBound, grpcRetries, retryStorm, perTryTimeout, idleTimeout, requestHeaders, failfast, refusedStream]
     public static let outbound: [Story] = [routesAndWeights, routeFilters, failover, routeChangesLive]
+    public static let balancing: [Story] = [slowServer, fastFailures, allEjected, opaqueSpread]
+    public static let stale: [Story] = [scaleDown, addressReused, controllerLost, headlessPod, emptyBackend, silentController, discoveryIdle]
+    public static let detection: [Story] = [greetingLate, firstSegmentTiny, silentStranger, mixedProtocols]
     public static let negative: [Story] = [plaintextLeak, duplicatedRequest]
 }

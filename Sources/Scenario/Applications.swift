@@ -25,6 +25,17 @@ public final class HTTPApplication: HTTPRequestHandler {
         public var headers: [(String, String)]
         public var body: [UInt8]
         public var delay: Interval
+        /// After the body; a call's status, for gRPC. HTTP/2 only.
+        public var trailers: [(String, String)] = []
+        /// Instead of an answer: the stream is reset with this HTTP/2 error code.
+        public var reset: UInt32?
+
+        /// A gRPC call that ends with this status; `trailersOnly`: its head says so already.
+        public static func grpc(_ code: UInt32, trailersOnly: Bool = false) -> Answer {
+            var answer = Answer(headers: [("content-type", "application/grpc")] + (trailersOnly ? [("grpc-status", "\(code)")] : []))
+            if !trailersOnly { answer.trailers = [("grpc-status", "\(code)")] }
+            return answer
+        }
 
         public init(_ status: UInt16 = 200, headers: [(String, String)] = [], body: [UInt8] = [], delay: Interval = .zero) {
             self.status = status
@@ -72,7 +83,17 @@ public final class HTTPApplication: HTTPRequestHandler {
             if seen[tag] == 2 { world.violate("duplicate", node: process.node, "\(process.path) was asked twice for \(request.head.method) \(request.head.path) [\(tag)]") }
         }
         let answer = respond(request)
-        let give = { stream.respond(status: answer.status, headers: answer.headers, body: answer.body) }
+        let give = {
+            if let code = answer.reset { return stream.reset(code: code) }
+            if answer.trailers.isEmpty { return stream.respond(status: answer.status, headers: answer.headers, body: answer.body) }
+            var head = ResponseHead(status: answer.status)
+            for (name, value) in answer.headers { head.headers.add(name, value) }
+            stream.respond(head, endStream: false)
+            if !answer.body.isEmpty { stream.send(answer.body.span.bytes, endStream: false) }
+            var trailers = Headers()
+            for (name, value) in answer.trailers { trailers.add(name, value) }
+            stream.send(trailers: trailers)
+        }
         if answer.delay == .zero { give() } else { process.after(answer.delay, give) }
     }
 

@@ -14,6 +14,7 @@ public struct CallResult: Sendable {
     public var status: UInt16?
     public var headers = Headers()
     public var body: [UInt8] = []
+    public var trailers = Headers()
     public var version = HTTPVersion.http11
     public var latency = Interval.zero
     public var failure: String?
@@ -30,6 +31,7 @@ public final class Caller {
     private let resolver: Resolver
     private var clients: [(key: String, client: HTTPClient)] = []
     private var calls: UInt64 = 0
+    private var talks: [Talk] = []
     public private(set) var results: [CallResult] = []
 
     public init(_ process: SimProcess) {
@@ -39,6 +41,8 @@ public final class Caller {
         process.onShutdown { [self] in
             for (_, client) in clients { client.close() }
             clients = []
+            for talk in talks { talk.close() }
+            talks = []
             resolver.close()
             process.exit(0)
         }
@@ -95,6 +99,16 @@ public final class Caller {
         }
     }
 
+    /// Opens a connection that the story speaks on by itself. Closed with the process.
+    public func talk(_ host: String, _ port: UInt16) -> Talk {
+        process.run { [self] in
+            let connector = NameConnector(host: process, resolver: resolver, name: host, port: port, asksForServices: false)
+            let talk = Talk(process) { connector.connect($0) }
+            talks.append(talk)
+            return talk
+        }
+    }
+
     private final class Call: HTTPStreamHandler {
         private let process: SimProcess
         private let started: Instant
@@ -128,7 +142,10 @@ public final class Caller {
             if endStream { end(nil) }
         }
 
-        func trailers(_ stream: HTTPStream, _ trailers: Headers) { end(nil) }
+        func trailers(_ stream: HTTPStream, _ trailers: Headers) {
+            result.trailers = trailers
+            end(nil)
+        }
 
         func failed(_ stream: HTTPStream, _ failure: HTTPStreamFailure) {
             result.status = nil

@@ -4,6 +4,7 @@
 import Base
 import GRPC
 import HTTP
+import Platform
 import Simulator
 import Testing
 
@@ -126,4 +127,45 @@ private func finish(_ pair: Pair) {
         load.penalize(.seconds(300), now: .zero)
         #expect(load.load(now: .zero) > 299_000_000_000)
     }
+}
+
+@Suite struct RelayTests {
+    /// What was read to detect the protocol follows the transport header, also when the client has already finished.
+    @Test(arguments: [1, 9000]) func `bytes that are no HTTP cross two proxies whole`(_ count: Int) throws {
+        var opaque = target { _, _ in }
+        if case .detect(let http1, let http2, _) = opaque.policy.kind {
+            opaque.policy.kind = .detect(http1: http1, http2: http2, opaque: [OpaqueRoute(backends: .firstAvailable([Backend(kind: .balance(authority))]))])
+        }
+        let pair = try Pair(target: opaque, policy: open)
+        let said = [0x01] + (1..<count).map { UInt8(truncatingIfNeeded: $0) }
+        let listener = Gatherer()
+        // The server hears HTTP's rules broken and answers 400, so what it got is read from its answer's being there at all.
+        pair.client.run {
+            let connection = pair.client.network.connect(to: Pair.service, options: .init(timeout: .seconds(5)), handler: listener)
+            listener.bytes = said
+            _ = connection
+        }
+        pair.world.run(until: { listener.isOver }, limit: .seconds(30), awaiting: "the end")
+        #expect(String(decoding: listener.heard, as: UTF8.self).hasPrefix("HTTP/1.1 400"), "\(listener.heard.count) bytes")
+        #expect(pair.registries.api.exposition().contains("inbound_tcp_transport_header_connections_total{session_protocol=\"\",target_port=\"8080\""))
+        finish(pair)
+    }
+}
+
+private final class Gatherer: ConnectionHandler {
+    var bytes: [UInt8] = []
+    var heard: [UInt8] = []
+    var isOver = false
+
+    func connected(_ connection: any Connection) {
+        let said = bytes
+        connection.send(said.span.bytes)
+        connection.finish()
+    }
+    func received(_ span: RawSpan, on connection: any Connection) { heard += span.array() }
+    func finished(_ connection: any Connection) {
+        isOver = true
+        connection.close()
+    }
+    func closed(_ connection: any Connection, _ failure: HostFailure?) { isOver = true }
 }

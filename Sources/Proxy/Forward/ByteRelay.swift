@@ -21,15 +21,17 @@ final class ByteRelay: ConnectionHandler {
     private var callerFinished = false
     private var calleeFinished = false
     private var observer: (any ByteRelayObserver)?
+    /// What the caller said before the callee's connection stood. It waits here, not in the connection: a mesh connection says its
+    /// transport header first, when it stands.
+    private var buffered: [UInt8]
 
     /// Takes over `caller` and dials. `buffered` is what was read from the caller before.
     init(caller: any Connection, buffered: [UInt8], observer: any ByteRelayObserver, connect: (any ConnectionHandler) -> any Connection) {
         self.caller = caller
         self.observer = observer
+        self.buffered = buffered
         caller.handler = self
-        let callee = connect(self)
-        self.callee = callee
-        if !buffered.isEmpty { pass(buffered.span.bytes, to: callee, from: caller) }
+        callee = connect(self)
         caller.isReadingPaused = true
     }
 
@@ -43,6 +45,9 @@ final class ByteRelay: ConnectionHandler {
 
     func connected(_ connection: any Connection) {
         isConnected = true
+        if !buffered.isEmpty { connection.send(buffered.span.bytes) }
+        buffered = []
+        if callerFinished { connection.finish() }
         updateReading()
         observer?.relayConnected(self)
     }
@@ -55,7 +60,7 @@ final class ByteRelay: ConnectionHandler {
     func finished(_ connection: any Connection) {
         if connection === caller {
             callerFinished = true
-            callee?.finish()
+            if isConnected { callee?.finish() }
         } else {
             calleeFinished = true
             caller?.finish()
