@@ -22,7 +22,7 @@ let collections = Target.Dependency.product(name: "OrderedCollections", package:
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
-/// Deviations from corpora, and programs in Python, that tests read by path.
+/// Files beside tests that are read by path: deviations from corpora, judges in other languages.
 let tables = ["EndToEnd": ["python_judge.py"], "Capture": ["deviations.tsv"], "HTTP": ["deviations.tsv", "http2-deviations.tsv"], "Manifests": ["deviations.tsv"], "Peer": ["peers"], "Proxy": ["variables.txt"]]
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 

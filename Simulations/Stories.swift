@@ -9,7 +9,7 @@ public enum Stories {
     public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal]
     public static let policy: [Story] = [denied, allowedByIdentity]
     public static let faults: [Story] = [garbageUpstream, applicationDown, partitionHeals, proxyCrash, slowNetwork]
-    public static let cluster: [Story] = [endpointReplaced, apiServerRestarts, rollingRestart]
+    public static let cluster: [Story] = [endpointReplaced, apiServerRestarts, rollingRestart, apiServerKilled, watchCutEverywhere, slowAPIServer]
     public static let demo: [Story] = [twoWorlds]
     public static let reliability: [Story] = [retriesHideFailures, retryBudget, timeoutOnTime, endpointEjected, noDuplicates, rateLimited, retryBodyBound, grpcRetries, retryStorm, perTryTimeout, idleTimeout, requestHeaders, failfast, refusedStream]
     public static let outbound: [Story] = [routesAndWeights, routeFilters, failover, routeChangesLive]

@@ -102,6 +102,8 @@ public struct StageOptions {
     public var issuerLifetime = Interval.days(30)
     /// Life of the proxies' certificates.
     public var leafLifetime = Interval.hours(24)
+    /// The API server keeps its objects on a volume, so that it can be killed and started again.
+    public var keepsObjects = false
     /// Injected into the pods that ask for it, besides the defaults.
     public var injection: (inout InjectionValues) -> Void = { _ in }
     public init() {}

@@ -116,13 +116,14 @@ public final class StageCluster {
     }
 
     /// Deletes one object, as `kubectl delete` does.
-    public func delete(_ resource: KubeResource, _ namespace: String, _ name: String) throws(StoryFailure) {
+    /// `mayBeGone`: that it is not there is as good.
+    public func delete(_ resource: KubeResource, _ namespace: String, _ name: String, mayBeGone: Bool = false) throws(StoryFailure) {
         var answered = false
         var failure: String?
         agentProcess.run {
             _ = agent.client.delete(resource, KubeKey(namespace, name)) { result in
                 answered = true
-                if case .failure(let error) = result { failure = "\(error)" }
+                if case .failure(let error) = result, !(mayBeGone && error.isNotFound) { failure = "\(error)" }
             }
         }
         try stage.wait("deletion of \(namespace)/\(name)") { answered }
@@ -139,6 +140,18 @@ public final class StageCluster {
         if let namespace = apiServer?.object(.namespaces, name: surroundings.namespace) { surroundings.namespaceAnnotations = namespace.annotations }
         return try Injector(values: values, mode: .admission).inject(document, in: surroundings).object
     }
+
+    /// A turn of the node agent's process, whose client a story may use.
+    public func onAgent(_ body: () -> Void) { agentProcess.run(body) }
+
+    /// The node agent's client.
+    public var client: KubeClient { agent.client }
+
+    /// What the API server holds, seen from outside the world; empty while it is down.
+    public func stored(_ resource: KubeResource, namespace: String) -> [KubeObject] { apiServer?.objects(resource, namespace: namespace) ?? [] }
+
+    /// The API server forgets its history: watches that are behind are told 410.
+    public func forgetHistory() { apiProcess.run { apiServer?.compactHistory() } }
 
     // MARK: Pods
 
@@ -178,10 +191,16 @@ public final class StageCluster {
             var options = APIServerOptions()
             options.adminToken = Self.adminToken
             do {
-                let server = try KubeAPIServer(host: process, options: options)
                 // The API server's trust is a tree of its own, as in any cluster.
-                let validity = (process.wall - .hours(1))...(process.wall + .days(365))
-                let root = try CertificateAuthority.selfSignedRoot(name: "kubernetes", validity: validity)
+                let root: CertificateAuthority
+                if self.options.keepsObjects {
+                    let secrets = try ClusterSecrets.load(process.records, host: process)
+                    root = secrets.authority
+                    options.signingKey = secrets.signingKey
+                } else {
+                    root = try CertificateAuthority.selfSignedRoot(name: "kubernetes", validity: (process.wall - .hours(1))...(process.wall + .days(365)))
+                }
+                let server = try KubeAPIServer(host: process, options: options, records: self.options.keepsObjects ? process.records : nil)
                 let credentials = try KubeAPIServer.makeCredentials(root, addresses: [Self.apiAddress.ip], at: process.wall, options: options)
                 try server.start(address: Self.apiAddress, tls: TLSServerConfiguration(credentials: credentials, anchors: TrustAnchors([root.certificate])))
                 kubeconfig = server.kubeconfig(anchorsPEM: root.certificate.pem)
@@ -194,6 +213,15 @@ public final class StageCluster {
             } catch { process.unexpected("the API server cannot start: \(error)") }
         }
         apiProcess.start()
+    }
+
+    /// Kills the API server, lets time pass, and starts it again. What it acknowledged is there when `keepsObjects` was asked for.
+    public func killAPIServer(for time: Interval) throws(StoryFailure) {
+        world.crash(apiProcess)
+        apiServer = nil
+        world.run(for: time)
+        apiProcess.start()
+        try stage.wait("API server", within: .seconds(5)) { self.apiServer != nil }
     }
 
     /// The administrator's.

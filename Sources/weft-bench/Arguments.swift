@@ -11,7 +11,7 @@ private let usage = """
            weft-bench flood ADDRESS:PORT --length MS
            weft-bench hold ADDRESS:PORT --protocol http1|grpc --count N
            weft-bench handshakes ADDRESS:PORT --count N
-           weft-bench simulator | mesh
+           weft-bench simulator | mesh | pods [COUNT]
            All callers: [--identity NAME --credentials DIRECTORY] for mutual TLS.
     """
 
@@ -56,6 +56,8 @@ func run(_ arguments: [String]) throws {
     case "simulator":
         say("events_per_second \(simulatorEventsPerSecond())")
         return
+    case "pods":
+        try printPodsReady(arguments.count > 1 ? Int(arguments[1]) ?? 10_000 : 10_000)
     case "mesh":
         say("requests_per_second \(try meshRequestsPerSecond())")
         return

@@ -156,7 +156,7 @@ final class ServedAPI {
             for _ in 0..<16 { write() }
             let before = acknowledged.count
             try api.wait("writes") { acknowledged.count > before + 300 }
-            #expect(try api.end(SIGKILL) == 128 + SIGKILL || true)
+            #expect(try api.end(SIGKILL) != 0)
             isOver = true
             client.close()
         }

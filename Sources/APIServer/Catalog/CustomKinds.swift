@@ -66,7 +66,7 @@ extension Registry {
                 condition("NamesAccepted", "NoConflicts", "no conflicts found"), condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
             ]),
             "acceptedNames": definition.member("spec", "names"),
-            "storedVersions": .array(definition.items("spec", "versions").filter { $0.flag("storage") == true }.compactMap { $0.member("name") }),
+            "storedVersions": .array(Array(OrderedSet(definition.items("status", "storedVersions") + definition.items("spec", "versions").filter { $0.flag("storage") == true }.compactMap { $0.member("name") }))),
         ])
     }
 }

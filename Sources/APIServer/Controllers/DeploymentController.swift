@@ -191,10 +191,10 @@ final class DeploymentController: Reconciler {
             let isAvailable = available >= wanted - unavailable(deployment)
             status.setCondition(
                 "Available", isAvailable, reason: isAvailable ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
-                message: isAvailable ? "Deployment has minimum availability." : "Deployment does not have minimum availability.", at: time)
+                message: isAvailable ? "Deployment has minimum availability." : "Deployment does not have minimum availability.", at: time, hasUpdateTime: true)
             status.setCondition(
                 "Progressing", true, reason: isComplete ? "NewReplicaSetAvailable" : "ReplicaSetUpdated",
-                message: isComplete ? "ReplicaSet \"\(name)\" has successfully progressed." : "ReplicaSet \"\(name)\" is progressing.", at: time)
+                message: isComplete ? "ReplicaSet \"\(name)\" has successfully progressed." : "ReplicaSet \"\(name)\" is progressing.", at: time, hasUpdateTime: true)
         }
     }
 }

@@ -55,10 +55,19 @@ final class NamespaceController: Reconciler {
     }
 }
 
-/// Says of definitions that their names are accepted, and clears away the objects of one that is gone.
+/// Says of definitions that their names are accepted, and clears away the objects of one that is to go before it goes.
+/// Source: k8s.io/apiextensions-apiserver pkg/controller/{status,establish,finalizer}.
 final class DefinitionController: Reconciler {
+    private static let finalizer = "customresourcecleanup.apiextensions.k8s.io"
+    /// Look-up only: definitions that wait for their objects to go.
+    private var terminating: Set<String> = []
+
     override func observe(_ collection: String, _ change: StoredChange) {
-        if collection == KubeResource.customResourceDefinitions.description { enqueue(change.key) }
+        if collection == KubeResource.customResourceDefinitions.description {
+            enqueue(change.key)
+        } else if change.kind == .deleted, terminating.contains(collection) {
+            enqueue(KubeKey("", collection))
+        }
     }
 
     override func reconcile(_ key: KubeKey) throws(KubeStatus) {
@@ -67,7 +76,22 @@ final class DefinitionController: Reconciler {
             for key in Array(registry.store.keys(collection)) { registry.store.remove(collection, key) }
             return
         }
+        if definition.isTerminating { return try empty(definition) }
+        if !definition.finalizers.contains(Self.finalizer) {
+            try registry.update(.customResourceDefinitions, name: key.name) { $0.finalizers.append(Self.finalizer) }
+        }
         let status = registry.acceptedStatus(of: definition.value)
         try setStatus(.customResourceDefinitions, definition) { $0 = status }
+    }
+
+    private func empty(_ definition: KubeObject) throws(KubeStatus) {
+        terminating.insert(definition.name)
+        if let kind = registry.catalog.kind(named: definition.name) {
+            for key in Array(registry.store.keys(kind.collection)) where registry.store.object(kind.collection, key)?.member("metadata", "deletionTimestamp") == nil { writer.delete(kind, key) }
+            // Their own finalizers may keep some of them.
+            if registry.store.count(kind.collection) > 0 { return }
+        }
+        terminating.remove(definition.name)
+        try registry.update(.customResourceDefinitions, name: definition.name) { $0.finalizers.removeAll { $0 == Self.finalizer } }
     }
 }

@@ -145,16 +145,16 @@ extension KubeObject {
 
 extension Value {
     /// The conditions with this one set; its time moves only when its status does.
-    mutating func setCondition(_ type: String, _ status: Bool, reason: String, message: String, at time: Value) {
+    mutating func setCondition(_ type: String, _ status: Bool, reason: String, message: String, at time: Value, hasUpdateTime: Bool = false) {
         var conditions = items("conditions")
         let word = status ? "True" : "False"
         var condition = Value.members([
-            "type": .string(type), "status": .string(word), "lastUpdateTime": time, "lastTransitionTime": time, "reason": .string(reason), "message": .string(message),
+            "type": .string(type), "status": .string(word), "lastUpdateTime": hasUpdateTime ? time : nil, "lastTransitionTime": time, "reason": .string(reason), "message": .string(message),
         ])
         if let i = conditions.firstIndex(where: { $0.text("type") == type }) {
             if conditions[i].text("status") == word {
                 condition.put(conditions[i].member("lastTransitionTime"), at: "lastTransitionTime")
-                if conditions[i].text("reason") == reason { condition.put(conditions[i].member("lastUpdateTime"), at: "lastUpdateTime") }
+                if hasUpdateTime, conditions[i].text("reason") == reason { condition.put(conditions[i].member("lastUpdateTime"), at: "lastUpdateTime") }
             }
             conditions[i] = condition
         } else {

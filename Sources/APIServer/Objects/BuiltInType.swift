@@ -8,7 +8,8 @@ import OrderedCollections
 
 final class BuiltInType: Sendable {
     indirect enum Form: Sendable {
-        case string, integer, boolean, number, time, quantity, anything
+        /// `bytes` are written in base64; `preciseTime` has microseconds.
+        case string, bytes, integer, boolean, number, time, preciseTime, quantity, integerOrString, anything
         case list(Form)
         case map(Form)
         case type(String)
@@ -24,27 +25,50 @@ final class BuiltInType: Sendable {
     /// In the order of the table.
     let fields: [Field]
     private let index: [String: Int]
+    /// Where fields are in protobuf. Look-up only.
+    let numbers: [Int: Place]
+
+    /// What a number of a message means: a field, or a message whose members JSON has one level up.
+    indirect enum Place: Sendable {
+        case field(Int)
+        case embedded([Int: Place])
+    }
 
     private init(line: Substring) {
         var words = line.split(separator: " ").map(String.init)
         name = words.removeFirst()
-        fields = words.map { word in
-            let parts = word.split(separator: ":", maxSplits: 1)
+        var numbers: [Int: Place] = [:]
+        fields = words.enumerated().map { i, word in
+            let halves = word.split(separator: "=")
+            if halves.count == 2 { Self.place(i, halves[1].split(separator: "/").compactMap { Int($0) }[...], &numbers) }
+            let parts = halves[0].split(separator: ":", maxSplits: 1)
             return Field(name: String(parts[0].filter { $0 != "!" }), form: Self.form(parts[1]), isRequired: parts[0].hasSuffix("!"))
         }
         var index: [String: Int] = [:]
         for (i, field) in fields.enumerated() { index[field.name] = i }
         self.index = index
+        self.numbers = numbers
+    }
+
+    private static func place(_ field: Int, _ path: ArraySlice<Int>, _ numbers: inout [Int: Place]) {
+        guard let first = path.first else { return }
+        if path.count == 1 { return numbers[first] = .field(field) }
+        var inner: [Int: Place] = if case .embedded(let known)? = numbers[first] { known } else { [:] }
+        place(field, path.dropFirst(), &inner)
+        numbers[first] = .embedded(inner)
     }
 
     private static func form(_ text: Substring) -> Form {
         switch text {
         case "s": .string
+        case "y": .bytes
         case "i": .integer
         case "b": .boolean
         case "n": .number
         case "t": .time
+        case "T": .preciseTime
         case "q": .quantity
+        case "x": .integerOrString
         case "*": .anything
         case _ where text.hasPrefix("["): .list(form(text.dropFirst()))
         case _ where text.hasPrefix("{"): .map(form(text.dropFirst()))
@@ -106,7 +130,7 @@ final class BuiltInType: Sendable {
 
     private func judge(_ value: Value, _ form: Form, _ path: String, _ findings: inout Findings) {
         switch (form, value) {
-        case (_, .null), (.anything, _), (.string, .string), (.time, .string), (.boolean, .bool), (.integer, .int), (.number, .int), (.number, .double), (.quantity, .string), (.quantity, .int),
+        case (_, .null), (.anything, _), (.string, .string), (.bytes, .string), (.time, .string), (.preciseTime, .string), (.integerOrString, .int), (.integerOrString, .string), (.boolean, .bool), (.integer, .int), (.number, .int), (.number, .double), (.quantity, .string), (.quantity, .int),
             (.quantity, .double):
             return
         case (.integer, .double(let number)) where Int64(exactly: number) != nil: return
@@ -136,10 +160,13 @@ final class BuiltInType: Sendable {
     private static func word(_ form: Form) -> String {
         switch form {
         case .string: "string"
+        case .bytes: "[]uint8"
         case .integer: "int32"
         case .boolean: "bool"
         case .number: "float64"
         case .time: "v1.Time"
+        case .preciseTime: "v1.MicroTime"
+        case .integerOrString: "intstr.IntOrString"
         case .quantity: "resource.Quantity"
         case .anything: "interface {}"
         case .list(let element): "[]" + word(element)

@@ -1,6 +1,7 @@
 // Server-side apply: a manager says which fields it wants to have which values; the server merges, remembers whose each field
 // is, removes what the manager no longer wants, and refuses to take a field from another unless forced.
-// Fields are tracked from an object's first apply on; before it nobody owns anything, so a first apply never conflicts.
+// What clients make is tracked from its creation on; what the server's own controllers make, from its first apply on, and then all that was
+// there before belongs to nobody in particular (`before-first-apply`).
 // Source: kubernetes.io/docs/reference/using-api/server-side-apply; KEP-555.
 
 import Documents
@@ -62,6 +63,10 @@ struct ServerSideApply {
     func apply(_ wish: Value, to live: Value, manager: String, isForced: Bool) throws(KubeStatus) -> Value {
         if wish.member("metadata", "managedFields") != nil { throw .badRequest("metadata.managedFields must be nil") }
         var entries = Self.entries(live)
+        if entries.isEmpty, live.member("metadata", "uid") != nil {
+            let before = owned(live)
+            if !before.isEmpty { entries.append(Entry(manager: "before-first-apply", operation: "Update", subresource: "", apiVersion: apiVersion, time: time, fields: before)) }
+        }
         let wanted = owned(wish)
         let mine = entries.firstIndex { $0.manager == manager && $0.operation == "Apply" && $0.subresource == subresource }
         let changed = changedPlaces(wanted, wish, live, structure)
@@ -86,7 +91,15 @@ struct ServerSideApply {
         return result
     }
 
-    /// After a write that is no apply: what changed belongs to whoever wrote. Does nothing before the first apply.
+    /// A new object belongs to whoever makes it.
+    func begin(_ object: inout Value, manager: String) {
+        let fields = owned(object)
+        if fields.isEmpty { return }
+        let entry = Entry(manager: manager, operation: "Update", subresource: subresource, apiVersion: apiVersion, time: time, fields: fields)
+        object.put(.array([entry.value]), at: "metadata", "managedFields")
+    }
+
+    /// After a write that is no apply: what changed belongs to whoever wrote. Does nothing for an object that is not tracked.
     func track(_ object: inout Value, old: Value, manager: String) {
         var entries = Self.entries(old)
         guard !entries.isEmpty else { return }
@@ -95,6 +108,7 @@ struct ServerSideApply {
             object.put(nil, at: "metadata", "managedFields")
             return
         }
+        if object.member("metadata", "managedFields") == nil { object.put(old.member("metadata", "managedFields"), at: "metadata", "managedFields") }
         let after = owned(object)
         let before = owned(old)
         let changed = changedPlaces(after, object, old, structure)

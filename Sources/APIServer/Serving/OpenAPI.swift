@@ -144,10 +144,13 @@ struct OpenAPI {
         func plain(_ type: String, _ format: String? = nil) -> Value { .members(["type": .string(type), "format": format.map { .string($0) }]) }
         switch form {
         case .string: return plain("string")
+        case .bytes: return plain("string", "byte")
         case .integer: return plain("integer", "int32")
         case .boolean: return plain("boolean")
         case .number: return plain("number", "double")
-        case .time: return plain("string", "date-time")
+        case .time, .preciseTime: return plain("string", "date-time")
+        // A string in the words of old clients, who let numbers pass by this format. Source: k8s.io/apimachinery pkg/util/intstr.
+        case .integerOrString: return plain("string", "int-or-string")
         // A string or a number: without a type nothing that is right is refused by old clients.
         case .quantity: return .object(Object())
         case .anything: return .members(["x-kubernetes-preserve-unknown-fields": .bool(true)])

@@ -100,7 +100,8 @@ final class Router {
         if kind.isNamespaced, path.namespace == nil, path.name != nil { throw .pathNotFound }
         let request = APIRequest(
             kind: kind, version: version, namespace: path.namespace, name: path.name ?? "", subresource: path.subresource, query: query,
-            contentType: exchange.head.headers.first("content-type") ?? "application/json", body: exchange.body, caller: caller)
+            contentType: exchange.head.headers.first("content-type") ?? "application/json", body: exchange.body, caller: caller,
+            userAgent: exchange.head.headers.first("user-agent") ?? "")
         perform(method, request, hasName: path.name != nil) { [self] result, warnings in
             var warnings = warnings
             if let deprecation = version.deprecation { warnings.append(deprecation) }
@@ -256,13 +257,22 @@ struct APIRequest {
     let contentType: String
     let body: [UInt8]
     let caller: Caller
+    let userAgent: String
+
+    /// Who a write's fields belong to: who the client says, else its program. Source: k8s.io/apiserver pkg/endpoints/handlers managerOrUserAgent.
+    func manager(_ options: WriteOptions) -> String {
+        if !options.fieldOwner.isEmpty { return options.fieldOwner }
+        let program = userAgent.prefix { $0 != "/" }
+        return program.isEmpty ? "unknown" : String(program.prefix(128))
+    }
 
     var key: KubeKey { kind.key(namespace: namespace ?? "", name: name) }
     var mediaType: String { String(contentType.prefix { $0 != ";" }.filter { $0 != " " }) }
 
     /// The body as a document.
     func document() throws(KubeStatus) -> Value {
-        guard ["application/json", "application/yaml", ""].contains(mediaType) else { throw .unsupportedMediaType(["application/json", "application/yaml"]) }
+        if mediaType == ProtobufBody.mediaType { return try ProtobufBody.decode(body) }
+        guard ["application/json", "application/yaml", ""].contains(mediaType) else { throw .unsupportedMediaType(["application/json", "application/yaml", ProtobufBody.mediaType]) }
         do throws(DocumentError) {
             if mediaType != "application/yaml" { return try Value(json: body) }
             let documents = try YAML.parse(body)

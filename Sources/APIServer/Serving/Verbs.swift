@@ -69,7 +69,12 @@ struct Verbs {
             return done(.failure(error), [])
         }
         writer.submit(attempts: 1) { () throws(KubeStatus) in
-            try registry.prepareCreate(request.kind, request.version, namespace: request.namespace ?? "", document, request.caller, options)
+            var pending = try registry.prepareCreate(request.kind, request.version, namespace: request.namespace ?? "", document, request.caller, options)
+            // Events come by the thousand, and nobody applies them.
+            if request.kind.conversion == nil, request.kind.name != "events" {
+                ServerSideApply(request.kind, request.version, subresource: "", time: registry.wall().description).begin(&pending.object, manager: request.manager(options))
+            }
+            return pending
         } _: { result in
             finish(result, request, status: 201, done)
         }
@@ -210,7 +215,7 @@ struct Verbs {
     private func submitUpdate(
         _ request: APIRequest, _ options: WriteOptions, isReplacement: Bool, _ done: @escaping Done, isApply: Bool = false, _ change: @escaping (Value) throws(KubeStatus) -> Value
     ) {
-        let manager = options.fieldOwner.isEmpty ? "unknown" : options.fieldOwner
+        let manager = request.manager(options)
         writer.submit(attempts: registry.limits.patchAttemptsMax) { () throws(KubeStatus) in
             var pending = try registry.prepareUpdate(
                 request.kind, request.version, request.key, subresource: request.subresource, isReplacement: isReplacement && request.subresource != "scale", request.caller, options
