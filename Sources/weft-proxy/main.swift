@@ -30,6 +30,7 @@ func help() -> Int32 {
             switch variable.standing {
             case .read: variable.fallback.isEmpty ? "" : " [\(variable.fallback)]"
             case .unsupported(let reason): " (not supported: \(reason))"
+            case .inert: " (checked, has no effect yet)"
             case .idle: " (has no effect, as in Linkerd's proxy)"
             }
         text += "  \(variable.fullName)\n          \(variable.meaning)\(note)\n"

@@ -8,6 +8,8 @@ extension Configuration {
             case read
             /// Setting it is refused, with the reason.
             case unsupported(String)
+            /// Read and judged, so that a bad value is refused, but nothing acts on it yet.
+            case inert
             /// The chart sets it, and Linkerd's proxy does nothing with it either.
             case idle
         }
@@ -28,11 +30,13 @@ extension Configuration {
 
     private static func read(_ name: String, _ fallback: String = "", _ meaning: String) -> Variable { Variable(name: name, fallback: fallback, meaning: meaning, standing: .read) }
 
+    private static func inert(_ name: String, _ fallback: String = "", _ meaning: String) -> Variable { Variable(name: name, fallback: fallback, meaning: meaning, standing: .inert) }
+
     private static let listeners = [
         read("OUTBOUND_LISTEN_ADDR", "127.0.0.1:4140", "where the pod's own connections are redirected to"),
         read("OUTBOUND_LISTEN_ADDRS", "", "one or two of them, for two address families; wins over the one"),
         read("INBOUND_LISTEN_ADDR", "0.0.0.0:4143", "where connections to the pod are redirected to"),
-        read("CONTROL_LISTEN_ADDR", "0.0.0.0:4190", "the tap server, if there is one"),
+        inert("CONTROL_LISTEN_ADDR", "0.0.0.0:4190", "the tap server, if there is one"),
         read("ADMIN_LISTEN_ADDR", "127.0.0.1:4191", "probes, metrics and debugging"),
         read("HTTP2_INITIAL_STREAM_WINDOW_SIZE", "65535", "bytes of an HTTP/2 stream's window"),
         read("HTTP2_INITIAL_CONNECTION_WINDOW_SIZE", "1048576", "bytes of an HTTP/2 connection's window"),
@@ -76,13 +80,13 @@ extension Configuration {
         read("DESTINATION_SVC_ADDR", "", "the destination service; required"), read("DESTINATION_SVC_NAME", "", "its identity; required unless it is on loopback"),
         read("DESTINATION_CONTEXT", "", "what is told to it with each question"),
         read("DESTINATION_PROFILE_NETWORKS", "", "addresses for which a profile may be asked, outbound"),
-        read("DESTINATION_PROFILE_SUFFIXES", "svc.cluster.local.", "names for which a profile may be asked, inbound, ingress and gateway"),
-        read("DESTINATION_PROFILE_INITIAL_TIMEOUT", "500ms", "inbound, how long a request waits for a profile"),
+        inert("DESTINATION_PROFILE_SUFFIXES", "svc.cluster.local.", "names for which a profile may be asked, inbound, ingress and gateway"),
+        inert("DESTINATION_PROFILE_INITIAL_TIMEOUT", "500ms", "inbound, how long a request waits for a profile"),
         read("POLICY_SVC_ADDR", "", "the policy service; required"), read("POLICY_SVC_NAME", "", "its identity; required unless it is on loopback"),
         read("POLICY_WORKLOAD", "", "who asks; required"), read("POLICY_CLUSTER_NETWORKS", "", "what the cluster-* default policies let in"),
         read("INBOUND_DEFAULT_POLICY", "all-unauthenticated", "of ports for which nothing is known yet"), read("INBOUND_PORTS", "", "ports whose policy is watched from the start"),
         read("INBOUND_PORTS_DISABLE_PROTOCOL_DETECTION", "", "ports that are opaque until a policy says otherwise"), read("INBOUND_IPS", "", "the pod's addresses; empty: all are taken for it"),
-        read("INBOUND_GATEWAY_SUFFIXES", "", "names for which this proxy is a gateway"), read("INGRESS_MODE", "false", "route by l5d-dst-override"),
+        inert("INBOUND_GATEWAY_SUFFIXES", "", "names for which this proxy is a gateway"), inert("INGRESS_MODE", "false", "route by l5d-dst-override"),
         read("CONTROL_STREAM_INITIAL_TIMEOUT", "", "how long a stream of the control plane may say nothing at first"),
         read("CONTROL_STREAM_IDLE_TIMEOUT", "", "and later"), read("CONTROL_STREAM_LIFETIME", "", "and how old it may become"),
         read("DNS_MIN_TTL", "", "least time that an answer counts"), read("DNS_MAX_TTL", "", "longest time that an answer counts"),
@@ -108,18 +112,18 @@ extension Configuration {
     private static let operations = [
         read("SHUTDOWN_GRACE_PERIOD", "2m", "how long open connections may take to finish"), read("SHUTDOWN_ENDPOINT_ENABLED", "false", "POST /shutdown works"),
         read("OUTBOUND_DISABLE_INFORMATIONAL_HEADERS", "false", "errors carry no l5d-proxy headers; always so for an ingress"),
-        read("CORES", "", "older spelling of CORES_MIN"), read("CORES_MIN", "", "loops at least"), read("CORES_MAX", "1", "loops at most"),
-        read("CORES_MAX_RATIO", "", "loops at most, as a share of the machine's cores"), read("LOG", Configuration.logFilterDefault, "which lines are logged"),
-        read("LOG_FORMAT", "PLAIN", "PLAIN or JSON"), read("ACCESS_LOG", "", "apache or json: requests served, on stderr"),
+        inert("CORES", "", "older spelling of CORES_MIN"), inert("CORES_MIN", "", "loops at least"), inert("CORES_MAX", "1", "loops at most"),
+        inert("CORES_MAX_RATIO", "", "loops at most, as a share of the machine's cores"), read("LOG", Configuration.logFilterDefault, "which lines are logged"),
+        read("LOG_FORMAT", "PLAIN", "PLAIN or JSON"), inert("ACCESS_LOG", "", "apache or json: requests served, on stderr"),
     ]
 
     private static let telemetry = [
-        read("METRICS_RETAIN_IDLE", "10m", "how long series are shown that nobody counts in"), read("INBOUND_METRICS_AUTHORITY_LABELS", "", "unsafe: inbound series carry the authority"),
-        read("OUTBOUND_METRICS_HOSTNAME_LABELS", "false", "route series carry the hostname asked for"), read("TAP_SVC_NAME", "", "who may tap; unset: nobody"),
-        read("TRACE_COLLECTOR_SVC_ADDR", "", "where spans go; unset: nowhere"), read("TRACE_COLLECTOR_SVC_NAME", "", "its identity; required with the address unless on loopback"),
-        read("TRACE_SERVICE_NAME", "linkerd-proxy", "service.name of spans"), read("TRACE_ATTRIBUTES_PATH", "", "file of the pod's labels, for spans"),
-        read("TRACE_EXTRA_ATTRIBUTES", "", "further attributes of spans, a line each"), read("OTEL_RESOURCE_ATTRIBUTES", "", "further attributes of spans, commas between"),
-        read("HOSTNAME", "", "host.name of spans"),
+        read("METRICS_RETAIN_IDLE", "10m", "how long series are shown that nobody counts in"), inert("INBOUND_METRICS_AUTHORITY_LABELS", "", "unsafe: inbound series carry the authority"),
+        inert("OUTBOUND_METRICS_HOSTNAME_LABELS", "false", "route series carry the hostname asked for"), inert("TAP_SVC_NAME", "", "who may tap; unset: nobody"),
+        inert("TRACE_COLLECTOR_SVC_ADDR", "", "where spans go; unset: nowhere"), inert("TRACE_COLLECTOR_SVC_NAME", "", "its identity; required with the address unless on loopback"),
+        inert("TRACE_SERVICE_NAME", "linkerd-proxy", "service.name of spans"), inert("TRACE_ATTRIBUTES_PATH", "", "file of the pod's labels, for spans"),
+        inert("TRACE_EXTRA_ATTRIBUTES", "", "further attributes of spans, a line each"), inert("OTEL_RESOURCE_ATTRIBUTES", "", "further attributes of spans, commas between"),
+        inert("HOSTNAME", "", "host.name of spans"),
         Variable(name: "TRACE_PROTOCOL", fallback: "", meaning: "older releases' choice of protocol", standing: .idle),
         Variable(name: "TRACE_ANNOTATIONS_PATH", fallback: "", meaning: "older releases' file of annotations", standing: .idle),
     ]
