@@ -45,8 +45,9 @@ final class ByteRelay: ConnectionHandler {
 
     func connected(_ connection: any Connection) {
         isConnected = true
-        if !buffered.isEmpty { connection.send(buffered.span.bytes) }
+        let waiting = buffered
         buffered = []
+        if !waiting.isEmpty { connection.send(waiting.span.bytes) }
         if callerFinished { connection.finish() }
         updateReading()
         observer?.relayConnected(self)
