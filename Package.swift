@@ -104,7 +104,7 @@ let package = Package(
             ("Proxy", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Simulator"]),
             ("Manifests", ["Base", "Documents", "Kube", "OrderedCollections"]),
             ("APIServer", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Simulator", "Linux", "CDeterminism", "OrderedCollections"]),
-            ("ControlPlane", ["Base", "CDeterminism", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "APIServer", "Simulator", "DNS"]),
+            ("ControlPlane", ["Base", "CDeterminism", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests", "APIServer", "Simulator", "DNS"]),
             ("Linux", ["Base", "Platform", "CLinux"]), ("Storage", ["Base", "Platform"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
             ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture", "Platform"]),
             ("Load", ["Base", "Platform", "HTTP", "Transport", "Simulator"]),

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -25,6 +26,14 @@ static int result(int value) { return value < 0 ? -errno : value; }
 
 int clinux_open_reserve(void) { return result(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 int clinux_open_read(const char *path) { return result(open(path, O_RDONLY | O_CLOEXEC)); }
+int clinux_watch_directory(const char *path) {
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (fd < 0) return -errno;
+    if (inotify_add_watch(fd, path, IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR) >= 0) return fd;
+    int error = errno;
+    close(fd);
+    return -error;
+}
 int clinux_open_append(const char *path) { return result(open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)); }
 int clinux_create_new(const char *path, uint32_t mode) { return result(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)); }
 

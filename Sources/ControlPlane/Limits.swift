@@ -34,5 +34,20 @@ public struct ControlPlaneLimits: Sendable {
     /// How long a pod's creation may wait for the name of its owner. Source: ours; an API server waits 10 s for the webhook.
     public var ownerLookUpTimeout = Interval.seconds(2)
 
+    /// From a change to the judging of all statuses. Source: ours; what is applied together is judged together.
+    public var statusDelay = Interval.milliseconds(100)
+
+    /// Between two looks at all statuses when nothing changes. Source: linkerd2 policy-controller, RECONCILIATION_PERIOD.
+    public var statusPeriod = Interval.seconds(10)
+
+    /// Statuses waiting to be written. When more: left to the next look. Source: linkerd2 policy-controller, STATUS_QUEUE.
+    public var statusQueueMax = 10_000
+
+    /// Statuses being written at once. When more: they wait. Source: ours; an API server has better to do.
+    public var statusPatchesOpenMax = 8
+
+    /// Of one write. When over: given up until the next look. Source: linkerd2 policy-controller, `--patch-timeout-ms`.
+    public var statusPatchTimeout = Interval.seconds(5)
+
     public init() {}
 }

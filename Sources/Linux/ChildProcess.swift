@@ -180,6 +180,17 @@ extension LinuxHost {
         })
     }
 
+    /// inotify: what happened is not read, only that something did.
+    func watch(directory: String, _ changed: @escaping () -> Void) throws(HostFailure) -> any FileWatch {
+        let fd = try checked("watch", clinux_watch_directory(directory), subject: directory)
+        let source = ReadableSource(fd, host: self) { [unowned self] source in
+            while clinux_read(fd, scratch, 65_536) > 0 {}
+            changed()
+        }
+        try watchDescriptor(source)
+        return source
+    }
+
     private func watchDescriptor(_ source: ReadableSource) throws(HostFailure) {
         do throws(HostFailure) { source.registration = try register(source, source.fd, CLINUX_IN) } catch {
             source.abandon()
@@ -189,7 +200,7 @@ extension LinuxHost {
 }
 
 /// Any descriptor that may become readable.
-private final class ReadableSource: LoopSource {
+private final class ReadableSource: LoopSource, FileWatch {
     fileprivate var fd: Int32
     fileprivate var registration: UInt32 = 0
     private let host: LinuxHost

@@ -10,7 +10,15 @@ public final class LinuxFiles: Files {
     private let limits: LinuxLimits
     private var written = 0
 
+    /// Set by the loop that the hints come on; without one there are none.
+    var watcher: ((_ directory: String, _ changed: @escaping () -> Void) throws(HostFailure) -> any FileWatch)?
+
     public init(limits: LinuxLimits) { self.limits = limits }
+
+    public func watch(_ directory: String, _ changed: @escaping () -> Void) throws(HostFailure) -> any FileWatch {
+        guard let watcher else { throw HostFailure("watch", errno: ENOSYS, subject: directory) }
+        return try watcher(directory, changed)
+    }
 
     public func read(_ path: String) throws(HostFailure) -> [UInt8] {
         let fd = try checked("read", clinux_open_read(path), subject: path)

@@ -56,7 +56,8 @@ public final class LinuxHost: Host {
         self.settings = settings
         self.log = log
         self.limits = limits
-        files = LinuxFiles(limits: limits)
+        let files = LinuxFiles(limits: limits)
+        self.files = files
         clinux_ignore_pipe_signal()
         epoll = try checked("epoll_create", clinux_epoll_create())
         var seed: UInt64 = 0
@@ -68,6 +69,7 @@ public final class LinuxHost: Host {
         now = Instant(nanoseconds: clinux_monotonic())
         mailbox = try LinuxMailbox(actionsMax: limits.mailboxActionsMax)
         try register(MailboxSource(mailbox, host: self), mailbox.fd, CLINUX_IN)
+        files.watcher = { [unowned self] (directory, changed) throws(HostFailure) in try watch(directory: directory, changed) }
         if takesSignals {
             let fd = try checked("signalfd", clinux_signals_open())
             try register(SignalSource(fd, host: self), fd, CLINUX_IN)

@@ -55,6 +55,53 @@ public enum EmbeddedManifests {
                             name: {type: string}
                             namespace: {type: string, description: The policy's own when left out.}
         ---
+        # Addresses outside of the cluster, and whether traffic to them is let out where no route says otherwise.
+        apiVersion: apiextensions.k8s.io/v1
+        kind: CustomResourceDefinition
+        metadata:
+          name: egressnetworks.policy.linkerd.io
+          labels:
+            linkerd.io/control-plane-ns: linkerd
+        spec:
+          group: policy.linkerd.io
+          scope: Namespaced
+          names:
+            kind: EgressNetwork
+            plural: egressnetworks
+            singular: egressnetwork
+          versions:
+          - name: v1alpha1
+            served: true
+            storage: true
+            subresources: {status: {}}
+            schema:
+              openAPIV3Schema:
+                type: object
+                required: [spec]
+                properties:
+                  spec:
+                    type: object
+                    required: [trafficPolicy]
+                    properties:
+                      networks:
+                        description: All that is not the cluster's own when left out.
+                        type: array
+                        items:
+                          type: object
+                          required: [cidr]
+                          properties:
+                            cidr: {type: string}
+                            except:
+                              type: array
+                              items: {type: string}
+                      trafficPolicy:
+                        description: Of what no route sends elsewhere.
+                        type: string
+                        enum: [Allow, Deny]
+                  status:
+                    type: object
+                    x-kubernetes-preserve-unknown-fields: true
+        ---
         # How many requests a second each instance of a Server lets in.
         apiVersion: apiextensions.k8s.io/v1
         kind: CustomResourceDefinition

@@ -62,4 +62,21 @@ public protocol Files: AnyObject {
     func read(_ path: String) throws(HostFailure) -> [UInt8]
     /// Creates or replaces atomically with these permission bits.
     func write(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(HostFailure)
+    /// Calls `changed`, in a later turn, when something in a directory was written, replaced or removed, until the watch is closed.
+    /// Only a hint: it may come without cause, and may not come at all, so whoever needs to know looks again from time to time.
+    func watch(_ directory: String, _ changed: @escaping () -> Void) throws(HostFailure) -> any FileWatch
+}
+
+/// A watch of a directory.
+public protocol FileWatch: AnyObject {
+    func close()
+}
+
+extension Files {
+    /// A world that gives no hints.
+    public func watch(_ directory: String, _ changed: @escaping () -> Void) throws(HostFailure) -> any FileWatch { SilentWatch() }
+}
+
+private final class SilentWatch: FileWatch {
+    func close() {}
 }

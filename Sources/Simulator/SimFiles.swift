@@ -14,13 +14,52 @@ public final class SimFileTree {
     /// Look-up only.
     private var files: [String: File] = [:]
 
+    /// Whoever asked for hints, in order.
+    private var watches: [SimFileWatch] = []
+
     public subscript(_ path: String) -> File? { files[path] }
 
-    public func put(_ path: String, _ bytes: [UInt8], mode: UInt32 = 0o644) { files[path] = File(bytes: bytes, mode: mode) }
+    public func put(_ path: String, _ bytes: [UInt8], mode: UInt32 = 0o644) {
+        files[path] = File(bytes: bytes, mode: mode)
+        tell(path)
+    }
     public func put(_ path: String, text: String, mode: UInt32 = 0o644) { put(path, Array(text.utf8), mode: mode) }
-    public func remove(_ path: String) { files[path] = nil }
+    public func remove(_ path: String) {
+        files[path] = nil
+        tell(path)
+    }
     public func removeAll() { files = [:] }
     public var paths: [String] { files.keys.sorted() }  // order: sorted
+
+    fileprivate func add(_ watch: SimFileWatch) {
+        watches.removeAll { $0.changed == nil }
+        watches.append(watch)
+    }
+
+    private func tell(_ path: String) { for watch in watches where path.hasPrefix(watch.directory + "/") { watch.tell() } }
+}
+
+/// Hints for one process, while it lives the life in which it asked.
+private final class SimFileWatch: FileWatch {
+    let directory: String
+    fileprivate var changed: (() -> Void)?
+    private unowned let process: SimProcess
+    private let life: Int
+
+    init(_ directory: String, _ process: SimProcess, _ changed: @escaping () -> Void) {
+        self.directory = directory
+        self.process = process
+        self.changed = changed
+        life = process.lives
+    }
+
+    func close() { changed = nil }
+
+    func tell() {
+        guard process.lives == life else { return changed = nil }
+        if process.simFiles.isSilent { return }
+        process.after(.zero) { [self] in changed?() }
+    }
 }
 
 /// What one process sees.
@@ -29,7 +68,16 @@ public final class SimFiles: Files {
     public let tree = SimFileTree()
     /// Paths below which nothing can be written or read, as a fault. Prefixes.
     public var forbidden: [String] = []
+    /// No hints are given, as a fault: a kernel's queue may overflow.
+    public var isSilent = false
     unowned let process: SimProcess
+
+    public func watch(_ directory: String, _ changed: @escaping () -> Void) throws(HostFailure) -> any FileWatch {
+        let watch = SimFileWatch(directory, process, changed)
+        tree.add(watch)
+        process.node.files.add(watch)
+        return watch
+    }
 
     init(_ process: SimProcess) { self.process = process }
 

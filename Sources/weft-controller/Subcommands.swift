@@ -85,7 +85,7 @@ struct Policy: ControllerCommand {
     @Option(help: "Address of the admission webhook; empty: nothing is judged.") var serverAddr = ""
     @Option(help: "PEM file of the webhook's key.") var serverTlsKey = "/var/run/linkerd/tls/tls.key"
     @Option(help: "PEM file of the webhook's certificate.") var serverTlsCerts = "/var/run/linkerd/tls/tls.crt"
-    @Option(help: "Accepted: EgressNetworks are not read.") var globalEgressNetworkNamespace = "linkerd-egress"
+    @Option(help: "Namespace whose EgressNetworks hold for clients of every namespace.") var globalEgressNetworkNamespace = "linkerd-egress"
 
     func policy() throws -> PolicyOptions {
         var options = PolicyOptions()
@@ -99,6 +99,7 @@ struct Policy: ControllerCommand {
         }
         options.defaultPolicy = policy
         options.opaquePorts = PortList(defaultOpaquePorts)
+        options.globalEgressNamespace = globalEgressNetworkNamespace
         return options
     }
 

@@ -234,6 +234,63 @@ private final class IdentityTrio {
         #expect(reasons == ["IssuerUpdated", "IssuerUpdateSkipped"])
     }
 
+    @Test func `takes up a new issuer at once when its world hints, and within the poll when hints are lost`() throws {
+        for isSilent in [false, true] {
+            let plane = try Plane()
+            let identity = IdentityTrio(plane)
+            plane.api.tokens["web-token"] = "system:serviceaccount:shop:web"
+            plane.run(2)
+            identity.process.simFiles.isSilent = isSilent
+            let channel = plane.channel(SocketAddress(identityIP, 8080), toward: IdentityTrio.name)
+            let next = try #require(plane.asClient { try? plane.root.issueIntermediate(name: "identity.linkerd.cluster.local", validity: Plane.start...Plane.start + .days(30)) })
+            identity.write(next)
+            plane.world.run(for: .milliseconds(10))
+            let early = try #require(identity.certify("web", token: "web-token", channel)).get().intermediateBytes
+            #expect(early == (isSilent ? [] : [next.certificate.der]))
+            plane.run(11)
+            #expect(try #require(identity.certify("web", token: "web-token", channel)).get().intermediateBytes == [next.certificate.der])
+        }
+    }
+
+    @Test func `follows the trust anchors and takes an issuer of a new root without a restart`() throws {
+        let plane = try Plane()
+        let identity = IdentityTrio(plane)
+        plane.api.tokens["web-token"] = "system:serviceaccount:shop:web"
+        plane.run(2)
+        let admin = SocketAddress(identityIP, 9990)
+        #expect(plane.page(admin, "/metrics").body.contains("trust_anchors 1\n"))
+        #expect(plane.page(admin, "/metrics").body.contains("trust_anchor_cert_ttl_seconds 3153"))
+        let other = try #require(plane.asClient { try? CertificateAuthority.selfSignedRoot(name: "root.linkerd.cluster.local", validity: Plane.start...Plane.start + .days(10)) })
+        // An issuer of a root that nobody trusts is left alone, until its root is trusted.
+        identity.write(other)
+        plane.run(1)
+        let channel = plane.channel(SocketAddress(identityIP, 8080), toward: IdentityTrio.name)
+        try Certificate.verify(chain: [Certificate(der: try #require(identity.certify("web", token: "web-token", channel)).get().leafBytes)], anchors: plane.anchors, at: Plane.start)
+        let bundle = "/var/run/linkerd/identity/trust-roots/ca-bundle.crt"
+        identity.process.node.files.put(bundle, text: plane.root.certificate.pem + other.certificate.pem)
+        plane.run(1)
+        let page = plane.page(admin, "/metrics").body
+        #expect(page.contains("trust_anchors 2\n") && page.contains("trust_anchor_cert_ttl_seconds 863"))
+        #expect(page.contains("issuer_cert_ttl_seconds 863"))
+        identity.process.node.files.put(bundle, text: "no bundle")
+        plane.run(1)
+        #expect(plane.page(admin, "/metrics").body.contains("trust_anchors 2\n"))
+        let reasons = plane.api.created.filter { $0.value.text("involvedObject", "kind") == "Deployment" }.map { $0.value.text("reason") }
+        #expect(reasons == ["IssuerUpdateSkipped", "IssuerUpdated"])
+    }
+
+    @Test func `gives serial numbers that tell nothing of the next`() throws {
+        let plane = try Plane()
+        let identity = IdentityTrio(plane)
+        plane.api.tokens["web-token"] = "system:serviceaccount:shop:web"
+        plane.run(2)
+        let channel = plane.channel(SocketAddress(identityIP, 8080), toward: IdentityTrio.name)
+        let serials = try (0..<16).map { _ in try Certificate(der: try #require(identity.certify("web", token: "web-token", channel)).get().leafBytes).serial }
+        // Hexadecimal. CA/Browser Forum: at least 64 bits of chance.
+        #expect(Set(serials).count == 16 && serials.allSatisfy { (24...32).contains($0.utf8.count) })
+        #expect(Set(serials.map { $0.prefix(8) }).count == 16)
+    }
+
     @Test func `without a usable issuer is reached but certifies nobody`() throws {
         let plane = try Plane()
         let process = plane.controller("identity", ip: identityIP) { try IdentityController.run(host: $0, identity: IdentityControllerOptions()) }

@@ -90,6 +90,8 @@ int clinux_close(int fd);
 int clinux_open_reserve(void);
 int clinux_open_read(const char *path);
 int clinux_open_append(const char *path);
+// A descriptor that becomes readable when something in the directory changes (inotify).
+int clinux_watch_directory(const char *path);
 int clinux_create_new(const char *path, uint32_t mode);
 int64_t clinux_file_size(int fd);
 long clinux_read(int fd, void *bytes, size_t count);

@@ -12,24 +12,22 @@ final class ServingCertificate {
     private let host: any Host
     private let certificatePath: String
     private let keyPath: String
-    private let interval: Interval
     private let reloads: Metric
     private let failures: Metric
     private let ttl: Metric
-    /// What the files held when they were last judged.
-    private var judged: Digest64?
-    private var timer: TimerID?
+    private var files: MountedFiles?
     private var readyListeners: [() -> Void] = []
 
     init(host: any Host, certificatePath: String, keyPath: String, interval: Interval, metrics: MetricsRegistry) {
         self.host = host
         self.certificatePath = certificatePath
         self.keyPath = keyPath
-        self.interval = interval
         reloads = metrics.counter("webhook_cert_reloads_total", help: "Serving certificates taken into use.")
         failures = metrics.counter("webhook_cert_reload_failures_total", help: "Serving certificates that could not be used.")
         ttl = metrics.gauge("webhook_cert_ttl_seconds", help: "The remaining seconds in the serving certificate's TTL.")
-        look()
+        let files = MountedFiles(host: host, paths: [certificatePath, keyPath], interval: interval) { [self] in look() }
+        self.files = files
+        files.start()
     }
 
     /// Called once, at once if there is a certificate already.
@@ -38,8 +36,8 @@ final class ServingCertificate {
     }
 
     func stop() {
-        if let timer { host.cancel(timer) }
-        timer = nil
+        files?.stop()
+        files = nil
         readyListeners = []
     }
 
@@ -47,14 +45,6 @@ final class ServingCertificate {
     func measure() { if let leaf = configuration?.credentials.leaf { ttl.value = Double((leaf.notAfter - host.wall).seconds) } }
 
     private func look() {
-        timer = host.after(interval) { [self] in look() }
-        var digest = Digest64()
-        for path in [certificatePath, keyPath] {
-            let bytes = (try? host.files.read(path)) ?? []
-            bytes.withUnsafeBytes { digest.mix($0) }
-        }
-        guard digest != judged else { return }
-        judged = digest
         do throws(Refusal) {
             let credentials = try load()
             configuration = TLSServerConfiguration(credentials: credentials, anchors: TrustAnchors([]), requestsClientCertificate: false)

@@ -120,11 +120,11 @@ public final class ClusterFeed {
                 if let read = Cluster.NetworkAuthentication(object) { index.apply(read) } else { index.remove(networkAuthentication: Cluster.Name(object)) }
             } remove: { index.remove(networkAuthentication: $0) }
         case .rateLimits:
-            return feed(.httpLocalRateLimitPolicies, isOptional: true) { object in
+            return feed(.httpLocalRateLimitPolicies, isOptional: true, retention: .documents) { object in
                 if let read = Cluster.RateLimitPolicy(object) { index.apply(read) } else { index.remove(rateLimit: Cluster.Name(object)) }
             } remove: { index.remove(rateLimit: $0) }
         case .egressNetworks:
-            return feed(.egressNetworks, isOptional: true) { object in
+            return feed(.egressNetworks, isOptional: true, retention: .documents) { object in
                 if let read = Cluster.EgressNetwork(object) { index.routes.apply(read) } else { index.routes.remove(egressNetwork: Cluster.Name(object)) }
             } remove: { index.routes.remove(egressNetwork: $0) }
         case .policyHTTPRoutes: return routes(.policyHTTP)
@@ -137,7 +137,7 @@ public final class ClusterFeed {
 
     private func routes(_ kind: Cluster.Route.Kind) -> Informer {
         let index = index
-        return feed(kind.resource, isOptional: true) { index.routes.apply(Cluster.Route($0, kind: kind)) } remove: { index.routes.remove(Cluster.Route.ID(kind, $0)) }
+        return feed(kind.resource, isOptional: true, retention: .documents) { index.routes.apply(Cluster.Route($0, kind: kind)) } remove: { index.routes.remove(Cluster.Route.ID(kind, $0)) }
     }
 
     private func ownership(_ resource: KubeResource, _ kind: String) -> Informer {
@@ -148,11 +148,11 @@ public final class ClusterFeed {
     }
 
     private func feed(
-        _ resource: KubeResource, labels: LabelSelector = .everything, isOptional: Bool = false, metadataOnly: Bool = false, trim: (@Sendable (inout KubeObject) -> Void)? = nil,
-        apply: @escaping (KubeObject) -> Void, remove: @escaping (Cluster.Name) -> Void
+        _ resource: KubeResource, labels: LabelSelector = .everything, isOptional: Bool = false, metadataOnly: Bool = false, retention: Informer.Retention = .versions,
+        trim: (@Sendable (inout KubeObject) -> Void)? = nil, apply: @escaping (KubeObject) -> Void, remove: @escaping (Cluster.Name) -> Void
     ) -> Informer {
-        // The index keeps what is read of an object; the informer keeps which version that was.
-        var shape = Informer.Shape(retention: .versions, metadataOnly: metadataOnly)
+        // The index keeps what is read of an object; the informer keeps which version that was, or all of it where a status is written.
+        var shape = Informer.Shape(retention: retention, metadataOnly: metadataOnly)
         shape.trim = trim
         let informer = Informer(client: client, forms: resource.forms, labels: labels, isOptional: isOptional, shape: shape)
         informer.onChange { change in

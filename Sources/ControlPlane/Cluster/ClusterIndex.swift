@@ -47,9 +47,8 @@ public final class ClusterIndex {
     private var namespaces: [String: Cluster.Namespace] = [:]
     private var owners: [String: Cluster.Pod.Owner] = [:]
     private var profiles: [Cluster.Name: Cluster.ServiceProfile] = [:]
-    private var serversByNamespace: [String: [Cluster.Server]] = [:]
-    /// The oldest first.
-    private var rateLimitsByNamespace: [String: [Cluster.RateLimitPolicy]] = [:]
+    private var servers = OldestFirst<Cluster.Server>()
+    private var limits = OldestFirst<Cluster.RateLimitPolicy>()
     private(set) var authorizations = AuthorizationTable()
     /// Routes and EgressNetworks.
     public let routes = RouteIndex()
@@ -97,11 +96,14 @@ public final class ClusterIndex {
     }
 
     /// The server that describes the port: the oldest, then the first by name.
-    public func server(of pod: Cluster.Pod, port: UInt16) -> Cluster.Server? { serversByNamespace[pod.name.namespace]?.first { $0.selects(pod, port: port) } }
+    public func server(of pod: Cluster.Pod, port: UInt16) -> Cluster.Server? { servers.items(in: pod.name.namespace).first { $0.selects(pod, port: port) } }
 
-    public func server(named name: Cluster.Name) -> Cluster.Server? { serversByNamespace[name.namespace]?.first { $0.name == name } }
+    public func server(named name: Cluster.Name) -> Cluster.Server? { servers[name] }
 
-    public func rateLimit(of server: Cluster.Server) -> Cluster.RateLimitPolicy? { rateLimitsByNamespace[server.name.namespace]?.first { $0.server == server.name.name } }
+    /// All, by namespace and then by age.
+    public var rateLimits: [Cluster.RateLimitPolicy] { limits.all }
+
+    public func rateLimit(of server: Cluster.Server) -> Cluster.RateLimitPolicy? { limits.items(in: server.name.namespace).first { $0.server == server.name.name } }
 
     // MARK: Subscribing
 
@@ -229,43 +231,10 @@ public final class ClusterIndex {
         if profiles.removeValue(forKey: name) != nil { publish(profile: name) }
     }
 
-    public func apply(_ server: Cluster.Server) {
-        let namespace = server.name.namespace
-        var servers = serversByNamespace[namespace] ?? []
-        if servers.contains(server) { return }
-        servers.removeAll { $0.name == server.name }
-        servers.append(server)
-        servers.sort { ($0.createdAt, $0.name) < ($1.createdAt, $1.name) }
-        serversByNamespace[namespace] = servers
-        publish(podsOf: namespace)
-        publish(.policy)
-    }
-
-    public func remove(server name: Cluster.Name) {
-        guard serversByNamespace[name.namespace]?.contains(where: { $0.name == name }) == true else { return }
-        serversByNamespace[name.namespace]?.removeAll { $0.name == name }
-        publish(podsOf: name.namespace)
-        publish(.policy)
-    }
-
-    public func apply(_ limit: Cluster.RateLimitPolicy) {
-        let namespace = limit.name.namespace
-        var limits = rateLimitsByNamespace[namespace] ?? []
-        if limits.contains(limit) { return }
-        limits.removeAll { $0.name == limit.name }
-        limits.append(limit)
-        limits.sort { ($0.createdAt, $0.name) < ($1.createdAt, $1.name) }
-        rateLimitsByNamespace[namespace] = limits
-        publish(podsOf: namespace)
-        publish(.policy)
-    }
-
-    public func remove(rateLimit name: Cluster.Name) {
-        guard rateLimitsByNamespace[name.namespace]?.contains(where: { $0.name == name }) == true else { return }
-        rateLimitsByNamespace[name.namespace]?.removeAll { $0.name == name }
-        publish(podsOf: name.namespace)
-        publish(.policy)
-    }
+    public func apply(_ server: Cluster.Server) { if servers.put(server) { publish(policyOf: server.name.namespace) } }
+    public func remove(server name: Cluster.Name) { if servers.remove(name) { publish(policyOf: name.namespace) } }
+    public func apply(_ limit: Cluster.RateLimitPolicy) { if limits.put(limit) { publish(policyOf: limit.name.namespace) } }
+    public func remove(rateLimit name: Cluster.Name) { if limits.remove(name) { publish(policyOf: name.namespace) } }
 
     public func apply(_ authorization: Cluster.ServerAuthorization) {
         if authorizations.set(authorization.name, authorization) { publish(podsOf: authorization.name.namespace) }
@@ -325,6 +294,11 @@ public final class ClusterIndex {
         publish(.pod(name))
         for address in addresses { publish(.address(address)) }
         for service in servicesByPod[name] ?? [] { publish(.service(service)) }
+    }
+
+    private func publish(policyOf namespace: String) {
+        publish(podsOf: namespace)
+        publish(.policy)
     }
 
     private func publish(podsOf namespace: String) {

@@ -23,7 +23,7 @@ public final class Controller {
     public private(set) var address: SocketAddress?
     private var credentials: ControllerCredentials?
     private var webhooks: [(server: WebhookServer, certificate: ServingCertificate)] = []
-    private var onStop: [() -> Void] = []
+    private var onStop: [(_ done: @escaping () -> Void) -> Void] = []
     private var isStopping = false
     /// Parts that do not stand yet.
     private var partsAwaited = 0
@@ -96,15 +96,21 @@ public final class Controller {
     }
 
     /// Called at the beginning of the end.
-    func onStop(_ action: @escaping () -> Void) { onStop.append(action) }
+    func onStop(_ action: @escaping () -> Void) {
+        onStop.append { done in
+            action()
+            done()
+        }
+    }
+
+    /// The same, for what takes its time: the process waits for `done`, though not longer than for open exchanges.
+    func onStop(_ action: @escaping (_ done: @escaping () -> Void) -> Void) { onStop.append(action) }
 
     /// Takes nothing new, ends open streams, and exits when the last connection is gone or the time is over.
     public func stop() {
         guard !isStopping else { return }
         isStopping = true
         admin.isReady = false
-        for action in onStop { action() }
-        credentials?.stop()
         var isDone = false
         let finish = { [self] in
             if isDone { return }
@@ -117,13 +123,16 @@ public final class Controller {
             host.exit(0)
         }
         let timer = host.after(options.drainTimeout) { finish() }
-        var left = 1 + webhooks.count
+        var left = 1 + webhooks.count + onStop.count
         let drained = { [self] in
             left -= 1
             guard left == 0 else { return }
             host.cancel(timer)
             finish()
         }
+        for action in onStop { action(drained) }
+        onStop = []
+        credentials?.stop()
         server.drain(drained)
         for webhook in webhooks {
             webhook.certificate.stop()

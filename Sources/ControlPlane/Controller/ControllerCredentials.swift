@@ -13,7 +13,8 @@ public final class ControllerCredentials {
     public private(set) var server: TLSServerConfiguration?
     public let name: String
     private let host: any Host
-    private let anchors: TrustAnchors
+    private let anchors: TrustAnchorsFile
+    private var held: TLSCredentials?
     /// Gets new credentials and answers once, at once or later.
     private let renew: (_ answer: @escaping (Result<TLSCredentials, Refusal>) -> Void) -> Void
     private let onStop: () -> Void
@@ -23,18 +24,23 @@ public final class ControllerCredentials {
     private var isStopped = false
     private var generation = 0
 
-    private init(name: String, host: any Host, anchors: TrustAnchors, onStop: @escaping () -> Void, renew: @escaping (@escaping (Result<TLSCredentials, Refusal>) -> Void) -> Void) {
+    private init(name: String, host: any Host, anchors: TrustAnchorsFile, onStop: @escaping () -> Void, renew: @escaping (@escaping (Result<TLSCredentials, Refusal>) -> Void) -> Void) {
         self.name = name
         self.host = host
         self.anchors = anchors
         self.renew = renew
         self.onStop = onStop
         backoff = Backoff(BackoffOptions(min: .milliseconds(200), max: .seconds(30)), random: host.random("credentials/\(name)"))
+        // Peers are judged by the new anchors at once; the own certificate may have to come from another issuer soon.
+        anchors.onChange { [self] in
+            if let held { server = TLSServerConfiguration(credentials: held, anchors: anchors.anchors) }
+            renewNow()
+        }
         ask()
     }
 
     /// From the issuer that `issuer` gives at each renewal, nil while there is none. `issued` is what Linkerd's proxies are given.
-    static func issued(by issuer: @escaping () -> CertificateAuthority?, name: String, anchors: TrustAnchors, options: IdentityOptions, host: any Host) -> ControllerCredentials {
+    static func issued(by issuer: @escaping () -> CertificateAuthority?, name: String, anchors: TrustAnchorsFile, options: IdentityOptions, host: any Host) -> ControllerCredentials {
         ControllerCredentials(name: name, host: host, anchors: anchors, onStop: {}) { answer in
             guard let authority = issuer() else { return answer(.failure(Refusal("there is no issuer yet"))) }
             let now = host.wall
@@ -45,7 +51,7 @@ public final class ControllerCredentials {
     }
 
     /// From the identity service.
-    static func certified(_ options: ControllerOptions.TLSOptions, name: String, anchors: TrustAnchors, batch: FlushBatch, resolver: Resolver) -> ControllerCredentials {
+    static func certified(_ options: ControllerOptions.TLSOptions, name: String, anchors: TrustAnchorsFile, batch: FlushBatch, resolver: Resolver) -> ControllerCredentials {
         let host = batch.host
         let below = NameConnector(host: host, resolver: resolver, name: options.identityHost, port: options.identityPort)
         // Loopback is dialled without TLS, as Linkerd's proxy does beside its identity service.
@@ -53,8 +59,9 @@ public final class ControllerCredentials {
         if NameConnector.isLocal(options.identityHost), IPAddress(options.identityHost)?.isLoopback != false {
             connector = below
         } else {
-            let configuration = TLSClientConfiguration(anchors: anchors, serverName: options.identityName, expectedPeer: [options.identityName])
-            connector = TLSConnector(host: host, lower: below) { configuration }
+            connector = TLSConnector(host: host, lower: below) {
+                TLSClientConfiguration(anchors: anchors.anchors, serverName: options.identityName, expectedPeer: [options.identityName])
+            }
         }
         let channel = GRPCChannel(batch: batch, connector: connector, authority: "\(options.identityHost):\(options.identityPort)")
         return ControllerCredentials(name: name, host: host, anchors: anchors, onStop: { channel.close() }) { answer in
@@ -63,7 +70,7 @@ public final class ControllerCredentials {
                 let key = try PrivateKey.generate()
                 let request = Mesh.Identity.CertifyRequest(identity: name, token: token, request: try CertificateSigningRequest.make(key: key, identity: name).der)
                 channel.unary(Mesh.Identity.certify, request, timeout: .seconds(30)) { result in
-                    answer(result.mapError { Refusal("\($0)") }.flatMap { response in Self.accept(response, key: key, name: name, anchors: anchors, at: host.wall) })
+                    answer(result.mapError { Refusal("\($0)") }.flatMap { response in Self.accept(response, key: key, name: name, anchors: anchors.anchors, at: host.wall) })
                 }
             } catch { answer(.failure(Refusal("\(error)"))) }
         }
@@ -113,7 +120,8 @@ public final class ControllerCredentials {
             switch result {
             case .success(let credentials):
                 backoff.reset()
-                server = TLSServerConfiguration(credentials: credentials, anchors: anchors)
+                held = credentials
+                server = TLSServerConfiguration(credentials: credentials, anchors: anchors.anchors)
                 // Linkerd's proxy renews after 70 % of the life that is left.
                 let life = credentials.leaf.notAfter - host.wall
                 timer = host.after(max(.seconds(1), life / 10 * 7)) { [self] in ask() }

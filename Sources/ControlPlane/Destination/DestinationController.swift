@@ -51,14 +51,15 @@ extension Controller {
     func credentials(component: String, namespace: String, trustDomain: String) throws(Refusal) -> ControllerCredentials? {
         guard let tls = options.tls else { return nil }
         let name = tls.localName.isEmpty ? "linkerd-\(component).\(namespace).serviceaccount.identity.\(namespace).\(trustDomain)" : tls.localName
-        return .certified(tls, name: name, anchors: try Self.anchors(host, tls.anchorsPath), batch: batch, resolver: resolver)
+        let anchors = try anchors(tls.anchorsPath)
+        return .certified(tls, name: name, anchors: anchors, batch: batch, resolver: resolver)
     }
 
-    static func anchors(_ host: any Host, _ path: String) throws(Refusal) -> TrustAnchors {
-        do {
-            return try TrustAnchors(pem: try host.files.read(path))
-        } catch let error as PeerError {
-            throw Refusal("the trust anchors in \(path) cannot be read: \(error.rule)")
-        } catch { throw Refusal("the trust anchors cannot be read: \(error)") }
+    /// Followed until the end.
+    func anchors(_ path: String) throws(Refusal) -> TrustAnchorsFile {
+        let anchors = try TrustAnchorsFile(host: host, path: path, interval: options.limits.certificatePollInterval)
+        anchors.expose(metrics, admin)
+        onStop { anchors.stop() }
+        return anchors
     }
 }

@@ -1,5 +1,5 @@
-// The identity service as a process: trust anchors read once, the issuer looked at again and again, tokens judged by the API
-// server, issuance told as events. Source: linkerd2 controller/cmd/identity/main.go.
+// The identity service as a process: trust anchors and issuer followed as they change, tokens judged by the API server, issuance
+// told as events. Source: linkerd2 controller/cmd/identity/main.go.
 
 import Base
 import Kube
@@ -26,12 +26,10 @@ public final class IdentityController {
     public let controller: Controller
     public let service: IdentityService
     private let identity: IdentityControllerOptions
-    private let anchors: TrustAnchors
+    private let anchors: TrustAnchorsFile
     private let recorder: EventRecorder
     private var credentials: ControllerCredentials?
-    /// What the issuer's files held when they were last judged.
-    private var judged: Digest64?
-    private var timer: TimerID?
+    private var files: MountedFiles?
 
     /// Source: linkerd2's default addresses, `:8080` and `:9990`.
     public static let defaults = ControllerOptions(address: SocketAddress(.any, 8080), adminAddress: SocketAddress(.any, 9990))
@@ -44,11 +42,11 @@ public final class IdentityController {
     private init(host: any Host, options: ControllerOptions, identity: IdentityControllerOptions) throws(Refusal) {
         controller = try Controller(name: "identity", host: host, options: options)
         self.identity = identity
-        anchors = try Controller.anchors(host, identity.anchorsPath)
+        anchors = try controller.anchors(identity.anchorsPath)
         let recorder = EventRecorder(client: controller.client, component: "linkerd-identity")
         self.recorder = recorder
         let namespace = identity.service.controllerNamespace
-        service = IdentityService(options: identity.service, anchors: anchors, reviewer: KubeTokenReviewer(client: controller.client), wall: { host.wall }) { event in
+        service = IdentityService(options: identity.service, anchors: anchors.anchors, reviewer: KubeTokenReviewer(client: controller.client), wall: { host.wall }) { event in
             switch event.subject {
             case .issuerDeployment:
                 recorder.record(about: .deployments, KubeKey(namespace, "linkerd-identity"), isWarning: event.isWarning, reason: event.reason, message: event.message)
@@ -67,11 +65,19 @@ public final class IdentityController {
         }
         controller.onStop { [self] in
             recorder.close()
-            if let timer { host.cancel(timer) }
-            timer = nil
+            self.files?.stop()
+            self.files = nil
         }
         checkAccess()
-        look()
+        let paths = [identity.scheme.certificateFile, identity.scheme.keyFile].map { "\(identity.issuerDirectory)/\($0)" }
+        let files = MountedFiles(host: host, paths: paths, interval: options.limits.issuerPollInterval) { [self] in look() }
+        self.files = files
+        // An issuer that did not lead to the anchors may lead to the new ones.
+        anchors.onChange { [self] in
+            service.update(anchors: anchors.anchors)
+            look()
+        }
+        files.start()
         controller.serve(credentials: credentials)
     }
 
@@ -86,19 +92,11 @@ public final class IdentityController {
         }
     }
 
-    /// Loads the issuer when its files have changed.
+    /// Loads the issuer when its files, or what it must lead to, have changed.
     private func look() {
         let host = controller.host
-        timer = host.after(controller.options.limits.issuerPollInterval) { [self] in look() }
-        var digest = Digest64()
-        for file in [identity.scheme.certificateFile, identity.scheme.keyFile] {
-            let bytes = (try? host.files.read("\(identity.issuerDirectory)/\(file)")) ?? []
-            bytes.withUnsafeBytes { digest.mix($0) }
-        }
-        guard digest != judged else { return }
-        judged = digest
         do throws(Refusal) {
-            service.update(issuer: try IssuerFiles.load(host.files, directory: identity.issuerDirectory, scheme: identity.scheme, anchors: anchors, at: host.wall))
+            service.update(issuer: try IssuerFiles.load(host.files, directory: identity.issuerDirectory, scheme: identity.scheme, anchors: anchors.anchors, at: host.wall))
             credentials?.renewNow()
         } catch {
             service.skipped(issuer: error)

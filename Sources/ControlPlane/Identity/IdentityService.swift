@@ -61,7 +61,7 @@ public final class IdentityService {
     public static let audience = "identity.l5d.io"
 
     private let options: IdentityOptions
-    private let anchors: TrustAnchors
+    private var anchors: TrustAnchors
     private let reviewer: any TokenReviewer
     private let wall: () -> WallTime
     private let record: (IdentityEvent) -> Void
@@ -83,6 +83,9 @@ public final class IdentityService {
         issuer = loaded
         if !isFirst { record(IdentityEvent(subject: .issuerDeployment, isWarning: false, reason: "IssuerUpdated", message: "Updated identity issuer")) }
     }
+
+    /// What the issuer must lead to from now on.
+    public func update(anchors newest: TrustAnchors) { anchors = newest }
 
     /// New files cannot be used: the old issuer stays.
     public func skipped(issuer refusal: Refusal) {

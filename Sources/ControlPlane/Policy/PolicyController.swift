@@ -13,6 +13,7 @@ public final class PolicyController {
     public let feed: ClusterFeed
     public let inbound: InboundPolicyService
     public let outbound: OutboundPolicyService
+    private let statuses: PolicyStatuses
 
     /// Source: linkerd2's chart, `[::]:8090` and `[::]:9990`.
     public static let defaults = ControllerOptions(address: SocketAddress(.any, 8090), adminAddress: SocketAddress(.any, 9990))
@@ -36,11 +37,14 @@ public final class PolicyController {
         server.register(Mesh.Outbound.get, unary: { [outbound] request, _, answer in answer(Self.result { () throws(GRPCStatus) in try outbound.get(request) }) })
         server.register(Mesh.Outbound.watch, capacity: capacity) { [outbound] request, _, stream in outbound.watch(request, stream) }
         controller.expose(feed)
+        statuses = PolicyStatuses(client: controller.client, feed: feed, options: policy, metrics: controller.metrics)
+        controller.onStop { [statuses] done in statuses.stop(done) }
         // Linkerd runs the policy service in the destination's pod, under its service account.
         let credentials = try controller.credentials(component: "destination", namespace: policy.controlPlaneNamespace, trustDomain: policy.identityDomain)
         let isListed = controller.awaitPart()
-        feed.onSynced { [controller] in
+        feed.onSynced { [controller, statuses] in
             controller.serve(credentials: credentials)
+            statuses.start()
             isListed()
         }
         feed.start()
