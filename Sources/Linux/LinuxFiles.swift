@@ -55,6 +55,19 @@ public final class LinuxFiles: Files {
         }
     }
 
+    public func list(_ directory: String) throws(HostFailure) -> [String] {
+        final class Names { var all: [String] = [] }
+        let names = Names()
+        let context = Unmanaged.passUnretained(names).toOpaque()
+        let result = clinux_list(directory, { context, name in
+            guard let context, let name else { return 0 }
+            Unmanaged<Names>.fromOpaque(context).takeUnretainedValue().all.append(String(cString: name))
+            return 0
+        }, context)
+        if result < 0 { throw HostFailure("list", errno: -result, subject: directory) }
+        return names.all.sorted()
+    }
+
     private static func fill(_ fd: Int32, _ bytes: [UInt8]) -> Int32 {
         bytes.withUnsafeBytes { raw in
             var done = 0

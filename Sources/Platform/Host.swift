@@ -62,6 +62,8 @@ public protocol Files: AnyObject {
     func read(_ path: String) throws(HostFailure) -> [UInt8]
     /// Creates or replaces atomically with these permission bits.
     func write(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(HostFailure)
+    /// Names in a directory, sorted.
+    func list(_ directory: String) throws(HostFailure) -> [String]
     /// Calls `changed`, in a later turn, when something in a directory was written, replaced or removed, until the watch is closed.
     /// Only a hint: it may come without cause, and may not come at all, so whoever needs to know looks again from time to time.
     func watch(_ directory: String, _ changed: @escaping () -> Void) throws(HostFailure) -> any FileWatch

@@ -43,6 +43,9 @@ public enum ProxyLimits {
     /// Connections that wait for the first certificate, of one listener. Unit: connections. When full: new ones are reset.
     /// Source: net.core.somaxconn of Linux, 4096: where they would wait with Linkerd's proxy.
     static let gateConnectionsMax = 4_096
+    /// Host names told apart in the metrics of one route, where that is asked for. Unit: names. When full: further ones are counted as
+    /// nameless. Source: ours; who asks for arbitrary hosts must not fill the memory.
+    static let hostnamesMax = 200
     /// Loops of one proxy. Unit: loops. When more are asked for: refused at start. Source: ours; no pod pays for more cores.
     static let loopsMax = 256
     /// Connections to the admin server. Unit: connections. When full: new ones are reset. Source: ours; probes and scrapers are few.

@@ -135,13 +135,17 @@ public final class Proxy {
 
         // The identity service is met before there is a certificate, and needs to know us by the token alone.
         let unproven = TLSClientConfiguration(anchors: anchors)
-        let certifying = ControlClient.connector(batch: batch, resolver: resolver, service: configuration.identity.service, configuration: configuration) { unproven.toward($0) }
-        let certifier = IdentityServiceCertifier(batch: batch, connector: certifying, authority: "\(configuration.identity.service.authority)")
+        func series(_ client: String, _ families: Families.Balancer, _ service: Configuration.Service) -> ControlSeries {
+            ControlSeries(metrics, client: client, families, service: service, host: host)
+        }
+        let identitySeries = series("identity", Families.identityBalancer, configuration.identity.service)
+        let certifying = ControlClient.connector(batch: batch, resolver: resolver, service: configuration.identity.service, configuration: configuration, series: identitySeries) { unproven.toward($0) }
+        let certifier = IdentityServiceCertifier(batch: batch, connector: certifying, authority: "\(configuration.identity.service.authority)", series: identitySeries)
         let identity = Identity(host: host, settings: configuration.identity, anchors: anchors, certifier: certifier, metrics: metrics)
 
         let credentials = { (name: String) in identity.clientConfiguration(toward: name, alpn: []) }
-        let destination = ControlClient(batch: batch, resolver: resolver, service: configuration.destination, configuration: configuration, metrics: metrics, credentials: credentials)
-        let policy = ControlClient(batch: batch, resolver: resolver, service: configuration.policy, configuration: configuration, metrics: metrics, credentials: credentials)
+        let destination = ControlClient(batch: batch, resolver: resolver, service: configuration.destination, configuration: configuration, series: series("destination", Families.destinationBalancer, configuration.destination), credentials: credentials)
+        let policy = ControlClient(batch: batch, resolver: resolver, service: configuration.policy, configuration: configuration, series: series("policy", Families.policyBalancer, configuration.policy), credentials: credentials)
         let source = ControlPlaneSource(destination: destination, policy: policy, context: configuration.destinationContext, workload: configuration.policyWorkload)
         // A stack keeps its target for the idle time-out by itself.
         let discovery = Discovery(

@@ -87,6 +87,18 @@ public final class SimFiles: Files {
         return file.bytes
     }
 
+    public func list(_ directory: String) throws(HostFailure) -> [String] {
+        let prefix = directory.hasSuffix("/") ? directory : directory + "/"
+        if forbidden.contains(where: { prefix.hasPrefix($0) }) { throw HostFailure("list", .permissionDenied, subject: directory) }
+        var names: [String] = []
+        for path in tree.paths + process.node.files.paths where path.hasPrefix(prefix) {
+            let name = String(path.dropFirst(prefix.utf8.count).prefix { $0 != "/" })
+            if !names.contains(name) { names.append(name) }
+        }
+        if names.isEmpty { throw HostFailure("list", .notFound, subject: directory) }
+        return names.sorted()
+    }
+
     public func write(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(HostFailure) {
         if forbidden.contains(where: { path.hasPrefix($0) }) { throw HostFailure("write", .permissionDenied, subject: path) }
         tree.put(path, bytes, mode: mode)

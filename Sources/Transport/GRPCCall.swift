@@ -19,6 +19,7 @@ public final class GRPCCall: HTTPStreamHandler {
     private var waitTimer: TimerID?
     private var unread = 0
     private var isHeadRead = false
+    private let begun: Instant
     /// When the request went out; nil: not yet.
     private var sent: Instant?
     /// The end, held back while the consumer pauses.
@@ -32,6 +33,7 @@ public final class GRPCCall: HTTPStreamHandler {
         self.metadata = metadata
         self.deliver = deliver
         onEnd = end
+        begun = channel.batch.host.now
         deadline = timeout.map { channel.batch.host.now + $0 }
         reader = GRPCMessageReader(limits: channel.options.messages)
     }
@@ -84,7 +86,7 @@ public final class GRPCCall: HTTPStreamHandler {
         waitTimer = nil
         self.stream = stream
         sent = host.now
-        channel.onCall?(.sent)
+        channel.onCall?(.sent(waited: host.now - begun))
         let framed = GRPCMessage.frame(message)
         stream.send(framed.span.bytes, endStream: true)
     }

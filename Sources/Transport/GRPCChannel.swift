@@ -41,7 +41,8 @@ public final class GRPCChannel: HTTPClientObserver {
     private var watchCount: UInt64 = 0
     /// What happens to calls that reach the server; for metrics.
     public enum CallEvent {
-        case sent
+        /// It had waited so long for a connection.
+        case sent(waited: Interval)
         /// The head of the response came; time from sending.
         case answered(Interval)
         case ended(GRPCStatus)
@@ -62,6 +63,9 @@ public final class GRPCChannel: HTTPClientObserver {
         lastFailure = "no connection to \(connector.target) yet"
         client.observer = self
     }
+
+    /// Calls that wait for a connection.
+    public var waitingCount: Int { waiting.count }
 
     public var isReady: Bool { if case .ready = state { client.isConnected } else { false } }
 

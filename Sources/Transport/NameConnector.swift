@@ -14,6 +14,8 @@ public final class NameConnector: Connector {
     public let port: UInt16
     private let asksForServices: Bool
     private let options: ConnectOptions
+    /// Told of each resolution: of which records, and how many addresses came of it; nil: none. For metrics.
+    public var onResolved: ((_ isService: Bool, _ addressCount: Int?) -> Void)?
     /// Where the next connect begins among the addresses; a random start spreads many clients over the servers.
     private var turn: Int
 
@@ -54,13 +56,18 @@ public final class NameConnector: Connector {
     private func resolve(_ then: @escaping (Result<[SocketAddress], HostFailure>) -> Void) {
         guard asksForServices else { return resolveAddresses(then) }
         resolver.services(of: name) { [self] result in
-            if case .services(let services, _) = result, let addresses = DNSService.dashedAddresses(services) { return then(.success(addresses)) }
+            if case .services(let services, _) = result, let addresses = DNSService.dashedAddresses(services) {
+                onResolved?(true, addresses.count)
+                return then(.success(addresses))
+            }
+            onResolved?(true, nil)
             resolveAddresses(then)
         }
     }
 
     private func resolveAddresses(_ then: @escaping (Result<[SocketAddress], HostFailure>) -> Void) {
         resolver.addresses(of: name) { [self] result in
+            if case .addresses(let addresses, _) = result { onResolved?(false, addresses.count) } else { onResolved?(false, nil) }
             switch result {
             case .addresses(let addresses, _): then(.success(addresses.map { SocketAddress($0, port) }))
             case .failed(let reason): then(.failure(HostFailure("resolve", .hostUnreachable, subject: reason)))

@@ -160,6 +160,7 @@ private final class TableFiles: Files {
         guard let bytes = contents[path] else { throw HostFailure("read", .notFound, subject: path) }
         return bytes
     }
+    func list(_ directory: String) throws(HostFailure) -> [String] { throw HostFailure("list", .notFound, subject: directory) }
     func write(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(HostFailure) { contents[path] = bytes }
 }
 

@@ -188,6 +188,8 @@ import Testing
         #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o644)
         #expect(throws: HostFailure("read", .notFound, subject: folder + "/none")) { try files.read(folder + "/none") }
         #expect(throws: HostFailure("write", .notFound, subject: "/nowhere/at/all")) { try files.write("/nowhere/at/all", [1], mode: 0o600) }
+        #expect(try files.list(folder) == ["file"] && files.list("/proc/self/fd").count > 2)
+        #expect(throws: HostFailure("list", .notFound, subject: folder + "/none")) { try files.list(folder + "/none") }
         // A failed rename takes its new file away again.
         mkdir(folder + "/directory", 0o700)
         #expect(throws: HostFailure.self) { try files.write(folder + "/directory", [1], mode: 0o600) }

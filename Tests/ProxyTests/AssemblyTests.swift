@@ -57,6 +57,13 @@ import Transport
         ] { #expect(text.contains(line + "\n"), "\(line)") }
         #expect(text.contains("response_total{direction=\"outbound\"") && text.contains("dst_pod=\"cart\"") && text.contains("server_id=\"\(MeshAuthority.name("cart"))\""))
         #expect(cart.proxy.metrics.exposition().contains("client_id=\"\(MeshAuthority.name("web"))\""))
+        let seen = try ListedFamily.judge(web.proxy.metrics).union(try ListedFamily.judge(cart.proxy.metrics))
+        for name in [
+            "tcp_open_total", "request_total", "control_request_total", "inbound_http_authz_allow_total", "inbound_tcp_transport_header_connections_total", "outbound_tcp_protocol_connections_total",
+            "outbound_tcp_detect_http_duration_seconds", "outbound_tcp_detect_http_results_total", "outbound_http_route_backend_response_frame_size_bytes", "outbound_http_balancer_queue_latency_seconds",
+            "outbound_http_balancer_p2c_updates_total", "outbound_tcp_transfer_cost_bytes_total", "inbound_http_requests_total", "inbound_http_statuses_total", "inbound_http_response_duration_seconds",
+            "control_dns_resolutions_total", "control_identity_cert_refreshes_total", "control_destination_balancer_endpoints", "control_policy_balancer_queue_requests_total", "proxy_build_info", "rustls_info",
+        ] { #expect(seen.contains(name), "\(name) in \(seen.sorted())") }
     }
 
     @Test func `name requests by the routes of a profile`() throws {

@@ -33,6 +33,7 @@ final class LoopHost: Host, Network, Files {
     func exit(_ status: Int32) {}
     func unexpected(_ fact: String) { surprises.append(fact) }
     func read(_ path: String) throws(HostFailure) -> [UInt8] { throw HostFailure("read", .notFound, subject: path) }
+    func list(_ directory: String) throws(HostFailure) -> [String] { throw HostFailure("list", .notFound, subject: directory) }
     func write(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(HostFailure) {}
     func datagrams(on address: SocketAddress, handler: any DatagramHandler) throws(HostFailure) -> any DatagramSocket { throw HostFailure("bind", .other) }
 

@@ -26,7 +26,7 @@ final class HTTPBalancer: HTTPEndpointObserver {
     private(set) var endpoints: [HTTPEndpoint] = []
     /// In the order they became ready.
     private var ready: [HTTPEndpoint] = []
-    private var waiting: Deque<(exchange: HTTPExchange, assigner: any HTTPAssigner)> = []
+    private var waiting: Deque<(exchange: HTTPExchange, assigner: any HTTPAssigner, since: Instant)> = []
     private var failfastTimer: TimerID?
     /// Failing fast: what comes is shed.
     private(set) var isShut = false
@@ -67,6 +67,11 @@ final class HTTPBalancer: HTTPEndpointObserver {
             added.append(made)
         }
         for gone in old { retire(gone) }
+        if let series {
+            let isGone = kept.count - added.count < endpoints.count
+            if !added.isEmpty { series.updated(endpoints.isEmpty ? .reset : .add) }
+            if isGone { series.updated(.remove) }
+        }
         endpoints = kept
         series?.set(ready: ready.count, of: endpoints.count)
         for endpoint in added { endpoint.start() }
@@ -75,9 +80,13 @@ final class HTTPBalancer: HTTPEndpointObserver {
 
     /// Tells `assigner` an endpoint, now or when one is ready; or fails the exchange.
     func dispatch(_ exchange: HTTPExchange, to assigner: any HTTPAssigner) {
-        if let endpoint = pick() { return assigner.assign(exchange, to: endpoint) }
+        if let endpoint = pick() {
+            series?.served(after: .zero)
+            return assigner.assign(exchange, to: endpoint)
+        }
         if isShut || waiting.count >= queueRequestsMax { return exchange.fail(.loadShed) }
-        waiting.append((exchange, assigner))
+        waiting.append((exchange, assigner, host.now))
+        series?.set(queued: waiting.count)
         startFailfast()
     }
 
@@ -97,13 +106,17 @@ final class HTTPBalancer: HTTPEndpointObserver {
         defer { series?.set(ready: ready.count, of: endpoints.count) }
         if endpoint.isReady {
             if !ready.contains(where: { $0 === endpoint }) { ready.append(endpoint) }
+            if isShut { series?.opened() }
             isShut = false
             if let failfastTimer { host.cancel(failfastTimer) }
             failfastTimer = nil
             while !waiting.isEmpty, let endpoint = pick() {
-                let (exchange, assigner) = waiting.removeFirst()
-                if !exchange.isOver { assigner.assign(exchange, to: endpoint) }
+                let (exchange, assigner, since) = waiting.removeFirst()
+                if exchange.isOver { continue }
+                series?.served(after: host.now - since)
+                assigner.assign(exchange, to: endpoint)
             }
+            series?.set(queued: waiting.count)
         } else {
             ready.removeAll { $0 === endpoint }
             if ready.isEmpty, !waiting.isEmpty { startFailfast() }
@@ -128,12 +141,14 @@ final class HTTPBalancer: HTTPEndpointObserver {
         failfastTimer = host.after(failfastTimeout) { [self] in
             failfastTimer = nil
             isShut = true
+            series?.shut()
             failWaiting()
         }
     }
 
     private func failWaiting() {
-        while let (exchange, _) = waiting.popFirst() {
+        defer { series?.set(queued: waiting.count) }
+        while let (exchange, _, _) = waiting.popFirst() {
             if !exchange.isOver { exchange.fail(.failfast(name)) }
         }
     }

@@ -15,28 +15,24 @@ final class ControlClient {
     private let limits: Configuration.StreamLimits
 
     /// `credentials` gives what proves us to the identity of the service; nil while there is none.
-    init(batch: FlushBatch, resolver: Resolver, service: Configuration.Service, configuration: Configuration, metrics: MetricsRegistry, credentials: @escaping (String) -> TLSClientConfiguration?) {
+    init(
+        batch: FlushBatch, resolver: Resolver, service: Configuration.Service, configuration: Configuration, series: ControlSeries, credentials: @escaping (String) -> TLSClientConfiguration?
+    ) {
         self.service = service
         limits = service.identity == nil ? Configuration.StreamLimits() : configuration.streamLimits
-        let connector = Self.connector(batch: batch, resolver: resolver, service: service, configuration: configuration, credentials: credentials)
+        let connector = Self.connector(batch: batch, resolver: resolver, service: service, configuration: configuration, series: series, credentials: credentials)
         channel = GRPCChannel(batch: batch, connector: connector, authority: "\(service.authority)")
-        let series = RequestSeries(metrics, prefix: "control_", [("addr", "\(service.authority)")] + (service.identity.map { [("tls", "true"), ("server_id", $0)] } ?? [("tls", "no_identity"), ("no_tls_reason", "loopback")]))
-        channel.onCall = { event in
-            switch event {
-            case .sent: series.countRequest()
-            case .answered(let latency): series.observe(latency, status: 200)
-            case .ended(let status): series.countResponse(status: 200, isGRPC: true, grpcStatus: status.code)
-            }
-        }
+        series.follow(channel)
     }
 
     func close() { channel.close() }
 
     /// How a control-plane service is reached.
-    static func connector(batch: FlushBatch, resolver: Resolver, service: Configuration.Service, configuration: Configuration, credentials: @escaping (String) -> TLSClientConfiguration?) -> any Connector {
+    static func connector(batch: FlushBatch, resolver: Resolver, service: Configuration.Service, configuration: Configuration, series: ControlSeries, credentials: @escaping (String) -> TLSClientConfiguration?) -> any Connector {
         let side = service.authority.isLoopback ? configuration.inbound : configuration.outbound
         let options = ConnectOptions(timeout: side.connectTimeout, keepAlive: side.connectKeepAlive, userTimeout: side.connectUserTimeout)
         let name = NameConnector(host: batch.host, resolver: resolver, name: service.authority.host, port: service.authority.port, options: options)
+        name.onResolved = { series.resolved(isService: $0, addressCount: $1) }
         guard let expected = service.identity else { return name }
         return MeshConnector(host: batch.host, lower: name, header: nil) { credentials(expected) }
     }

@@ -96,6 +96,16 @@ struct InboundClient: Equatable, Sendable {
     var isMeshTLS = false
     /// The first name of its verified certificate.
     var identity: String?
+    /// Why it is not mesh TLS, as far as is known.
+    var plainReason = PlainReason.notOffered
+
+    enum PlainReason: Equatable, Sendable {
+        case notOffered
+        /// The port is opaque: nobody looked.
+        case portSkipped
+        /// TLS for somebody else, passed on untouched.
+        case passedOn(serverName: String)
+    }
 }
 
 struct InboundRoute: Equatable, Sendable {

@@ -299,6 +299,20 @@ struct ServiceProfile: Equatable, Sendable {
 }
 
 /// Both answers about one original destination, when both are in.
+extension OutboundTarget {
+    /// The `protocol` label: what a connection to it is taken for at first.
+    var protocolName: String {
+        if profile?.isOpaque ?? false { return "opaq" }
+        switch policy.kind {
+        case .opaque: return "opaq"
+        case .tls: return "tls"
+        case .http1: return "http/1"
+        case .http2, .grpc: return "http/2"
+        case .detect, .invalid: return "detect"
+        }
+    }
+}
+
 struct OutboundTarget: Equatable, Sendable {
     /// nil: none, or outside the networks that have profiles.
     var profile: ServiceProfile?

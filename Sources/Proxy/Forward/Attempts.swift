@@ -87,8 +87,13 @@ final class Attempts {
             heldHead = head
             return true
         }
-        if let budget = plan.budget, isFailure(exchange), canReplay(exchange), budget.withdraw(now: host.now) {
-            if again(exchange, error: nil) { return true }
+        if let budget = plan.budget, isFailure(exchange), canReplay(exchange) {
+            if !budget.withdraw(now: host.now) {
+                exchange.profileRoute?.retries.withoutBudget.increment()
+            } else if again(exchange, error: nil) {
+                exchange.profileRoute?.retries.made.increment()
+                return true
+            }
         }
         delivered(exchange)
         return false

@@ -27,6 +27,11 @@ final class HTTPExchange: HTTPStreamHandler {
     let owner: any HTTPExchangeOwner
     /// Outbound: the endpoint that got the request.
     var endpoint: HTTPEndpoint?
+    /// Inbound: the connection it came on.
+    var link: InboundLink?
+    /// Where the sizes of frames are counted.
+    var requestFrames: Histogram?
+    var responseFrames: Histogram?
     /// Inbound: where the request is counted.
     var counters: InboundCounters?
     /// Outbound: where the application meant to go, the rule and its target that were found for the request, and what a profile
@@ -62,7 +67,10 @@ final class HTTPExchange: HTTPStreamHandler {
     private var held = ByteBuffer()
     private var heldTrailers: Headers?
     /// The whole request is here.
-    private(set) var isRequestEnded: Bool
+    private(set) var isRequestEnded: Bool {
+        didSet { if isRequestEnded { requestEnded = host.now } }
+    }
+    private(set) var requestEnded: Instant?
     /// What is held was acknowledged when it was given to an earlier callee.
     private var isReplay = false
     private var isResponseEnded = false
@@ -79,6 +87,7 @@ final class HTTPExchange: HTTPStreamHandler {
         self.owner = owner
         started = host.now
         isRequestEnded = endStream
+        if endStream { requestEnded = started }
         caller.handler = self
     }
 
@@ -88,6 +97,14 @@ final class HTTPExchange: HTTPStreamHandler {
     var isOver: Bool { caller == nil }
 
     // MARK: What the owner asks for
+
+    /// Outbound: this is where it goes, and where it is counted.
+    func take(_ rule: HTTPRouter.PreparedRule, _ target: HTTPRouter.Target) {
+        self.rule = rule
+        self.target = target
+        requestFrames = rule.series?.frames
+        responseFrames = target.series?.frames
+    }
 
     /// Gives the request to a callee. `head` is what it gets.
     func send(_ head: RequestHead, through client: HTTPClient, singleUse: Bool = false) {
@@ -238,6 +255,7 @@ final class HTTPExchange: HTTPStreamHandler {
     func data(_ stream: HTTPStream, _ bytes: RawSpan, endStream: Bool) {
         if stream === caller {
             if endStream { isRequestEnded = true }
+            requestFrames?.observe(Double(bytes.byteCount))
             attempts?.requestData(self, bytes, endStream: endStream)
             guard let callee else {
                 held.append(bytes)
@@ -249,6 +267,7 @@ final class HTTPExchange: HTTPStreamHandler {
         } else if let caller {
             if let attempts, let head = attempts.released(self) { deliver(head, endStream: false, to: caller) }
             tellLatency()
+            responseFrames?.observe(Double(bytes.byteCount))
             if endStream { isResponseEnded = true }
             caller.send(bytes, endStream: endStream)
             unacknowledgedDown += bytes.byteCount
@@ -356,6 +375,7 @@ final class HTTPExchange: HTTPStreamHandler {
         attempts = nil
         endpoint = nil
         counters = nil
+        link = nil
     }
 }
 

@@ -104,6 +104,15 @@ enum ProxyError: Error, Hashable, Sendable {
         }
     }
 
+    /// The same inbound; nil: policy refused, which is counted by itself.
+    var inboundLabel: String? {
+        switch self {
+        case .routeNotFound, .unauthorized, .rateLimited: nil
+        case .identityRequired, .timeout: "unexpected"
+        default: label
+        }
+    }
+
     /// For `l5d-proxy-error`, `grpc-message` and logs.
     var message: String {
         switch self {

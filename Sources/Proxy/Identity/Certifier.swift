@@ -18,15 +18,18 @@ final class IdentityServiceCertifier: Certifier {
     private let authority: String
     /// Made once: it remembers which of the service's addresses is next.
     private let connector: any Connector
+    private let series: ControlSeries
 
-    init(batch: FlushBatch, connector: any Connector, authority: String) {
+    init(batch: FlushBatch, connector: any Connector, authority: String, series: ControlSeries) {
         self.batch = batch
         self.connector = connector
         self.authority = authority
+        self.series = series
     }
 
     func certify(_ request: Mesh.Identity.CertifyRequest, _ answer: @escaping (Result<Mesh.Identity.CertifyResponse, GRPCStatus>) -> Void) {
         let channel = GRPCChannel(batch: batch, connector: connector, authority: authority)
+        series.follow(channel)
         channel.unary(Mesh.Identity.certify, request, timeout: ProxyLimits.certifyTimeout) { result in
             channel.close()
             answer(result)

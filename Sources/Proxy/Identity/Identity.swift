@@ -37,9 +37,9 @@ public final class Identity: MeshIdentity {
         self.anchors = anchors
         self.certifier = certifier
         localName = settings.localName
-        expirySeconds = metrics.gauge("control_identity_cert_expiration_timestamp_seconds", help: "When the certificate in use ends, in seconds since the UNIX epoch.")
-        refreshSeconds = metrics.gauge("control_identity_cert_refresh_timestamp_seconds", help: "When the certificate in use was obtained, in seconds since the UNIX epoch.")
-        refreshes = metrics.counter("control_identity_cert_refreshes_total", help: "Certificates obtained from the identity service.")
+        expirySeconds = metrics.metric(Families.certificateExpiry)
+        refreshSeconds = metrics.metric(Families.certificateRefresh)
+        refreshes = metrics.metric(Families.certificateRefreshes)
     }
 
     public var isReady: Bool { credentials != nil }

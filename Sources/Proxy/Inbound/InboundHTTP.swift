@@ -11,23 +11,32 @@ import Transport
 /// Where the requests of one client under one route and authorization are counted.
 final class InboundCounters {
     let series: RequestSeries
+    let route: InboundRouteSeries
     let allowed: Metric
 
-    init(registry: MetricsRegistry, port: InboundPort, target: SocketAddress, client: InboundClient, route: ResourceName, authorization: ResourceName) {
-        let labels: [(String, String)] =
-            [("direction", "inbound")] + port.targetLabels(target) + client.labels + port.serverLabels
-            + [("route_group", route.group), ("route_kind", route.kind), ("route_name", route.name)]
-            + [("authz_group", authorization.group), ("authz_kind", authorization.kind), ("authz_name", authorization.name)]
-        series = RequestSeries(registry, labels)
-        allowed = registry.counter("inbound_http_authz_allow_total", help: "The total number of inbound HTTP requests that were authorized", labels)
+    /// `authority`: nil unless callers' words are wanted in labels.
+    init(registry: MetricsRegistry, port: InboundPort, target: SocketAddress, client: InboundClient, route: ResourceName, authorization: ResourceName, authority: String?) {
+        let decided = port.serverLabels + route.inboundLabels + authorization.authorizationLabels
+        self.route = port.series(route)
+        series = RequestSeries(registry, Families.requests, [("direction", "inbound")] + (authority.map { [("authority", $0)] } ?? []) + port.targetLabels(target) + client.labels + decided)
+        allowed = registry.metric(Families.requestsAllowed, port.targetLabels(target) + decided + client.labels)
     }
+}
+
+extension ResourceName {
+    var inboundLabels: [(String, String)] { [("route_group", group), ("route_kind", kind), ("route_name", name)] }
+    var authorizationLabels: [(String, String)] { [("authz_group", group), ("authz_kind", kind), ("authz_name", name)] }
 }
 
 extension InboundClient {
     /// `tls` and who the client is, or why it is nobody.
     var labels: [(String, String)] {
-        guard isMeshTLS else { return [("tls", "no_identity"), ("no_tls_reason", "no_tls_from_remote")] }
-        return [("tls", "true"), ("client_id", identity ?? "")]
+        if isMeshTLS { return [("tls", "true"), ("client_id", identity ?? "")] }
+        switch plainReason {
+        case .notOffered: return [("tls", "no_identity"), ("no_tls_reason", "no_tls_from_remote")]
+        case .portSkipped: return [("tls", "no_identity"), ("no_tls_reason", "port_skipped")]
+        case .passedOn(let serverName): return [("tls", "opaque"), ("sni", serverName)]
+        }
     }
 }
 
@@ -36,16 +45,19 @@ final class InboundHTTP: HTTPExchangeOwner {
     private let registry: MetricsRegistry
     private var inFlight = 0
     private let inFlightMax: Int
+    private let namesAuthorities: Bool
 
     init(host: any Host, configuration: Configuration, registry: MetricsRegistry) {
         self.host = host
         inFlightMax = configuration.inbound.requestsInFlightMax
+        namesAuthorities = configuration.hasInboundAuthorityLabels
         self.registry = registry
     }
 
     func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool, link: InboundLink) {
         let exchange = HTTPExchange(caller: stream, head: head, endStream: endStream, host: host, owner: self)
         exchange.informs = link.client.identity != nil
+        exchange.link = link
         inFlight += 1
         guard inFlight <= inFlightMax else { return exchange.fail(.loadShed) }
         guard let port = link.port else { return exchange.fail(.routeNotFound) }
@@ -64,15 +76,11 @@ final class InboundHTTP: HTTPExchangeOwner {
         if let identity = link.client.identity { head.headers.add("l5d-client-id", identity) }
 
         guard let index = port.find(head) else {
-            registry.counter("inbound_http_route_not_found_total", help: "The total number of inbound HTTP requests that could not be associated with a route", link.denyLabels()).increment()
+            registry.metric(Families.requestsWithoutRoute, link.labels()).increment()
             return exchange.fail(.routeNotFound)
         }
-        guard let verdict = link.verdict(index.route, on: port, registry) else {
-            let route = port.route(index)
-            registry.counter(
-                "inbound_http_authz_deny_total", help: "The total number of inbound HTTP requests that could not be processed due to being denied by policy",
-                link.denyLabels() + [("route_group", route.name.group), ("route_kind", route.name.kind), ("route_name", route.name.name)]
-            ).increment()
+        guard let verdict = link.verdict(index.route, authority: namesAuthorities ? "\(head.authority)" : nil, on: port, registry) else {
+            registry.metric(Families.requestsDenied, link.labels(port.route(index).name.inboundLabels)).increment()
             host.log(.info, "weft::inbound", "request denied: server \(port.policy.server.name), client \(link.client.address), identity \(link.client.identity ?? "none")")
             return exchange.fail(.unauthorized("client \(link.client.address) is not authorized"))
         }
@@ -94,15 +102,19 @@ final class InboundHTTP: HTTPExchangeOwner {
         }
         if let limiter = port.limiter, let rejection = limiter.check(link.client.identity, now: host.now) {
             let name = limiter.limit.name
-            registry.counter(
-                "inbound_http_local_ratelimit_total", help: "The total number of inbound HTTP requests that were rate-limited",
+            registry.metric(
+                Families.requestsLimited,
                 port.serverLabels + [("ratelimit_group", name.group), ("ratelimit_kind", name.kind), ("ratelimit_name", name.name), ("ratelimit_scope", rejection.scope)]
             ).increment()
             return exchange.fail(.rateLimited(rejection.message))
         }
-        verdict.counters.allowed.increment()
-        verdict.counters.series.countRequest()
-        exchange.counters = verdict.counters
+        let counters = verdict.counters
+        counters.allowed.increment()
+        counters.series.countRequest()
+        counters.route.countRequest()
+        exchange.requestFrames = counters.route.requestFrames
+        exchange.responseFrames = counters.route.responseFrames
+        exchange.counters = counters
         let singleUse = head.version == .http10 || head.authority.isEmpty
         exchange.send(head, through: port.client(link.target, version: head.version), singleUse: singleUse)
     }
@@ -128,10 +140,9 @@ final class InboundHTTP: HTTPExchangeOwner {
 
     func ended(_ exchange: HTTPExchange) {
         inFlight -= 1
-        if let error = exchange.error {
-            registry.counter("inbound_http_errors_total", help: "The total number of inbound HTTP requests that could not be processed due to a proxy error.", [("error", error.label)]).increment()
-        }
+        if let label = exchange.error?.inboundLabel { registry.metric(Families.inboundRequestErrors, [("error", label)] + (exchange.link?.decidedLabels ?? [])).increment() }
         guard let counters = exchange.counters else { return }
         counters.series.countResponse(status: exchange.status ?? 0, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: exchange.isCancelled ? "h2(CANCEL)" : "")
+        counters.route.count(status: exchange.status ?? 0, grpcStatus: exchange.grpcStatus, started: exchange.started, requestEnded: exchange.requestEnded, now: host.now)
     }
 }

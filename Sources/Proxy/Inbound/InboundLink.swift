@@ -23,11 +23,14 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
     /// What was decided on this connection under the policy of `verdictGeneration`.
     private var verdicts: [Verdict] = []
     private var verdictGeneration: UInt64 = 0
+    /// Until it is known where the connection is counted.
+    private var metered: MeteredConnection?
     private var isEnded = false
     private var host: any Host { server.batch.host }
 
-    init(_ connection: any Connection, target: SocketAddress, server: InboundServer, random: Random) {
+    init(_ connection: MeteredConnection, target: SocketAddress, server: InboundServer, random: Random) {
         self.connection = connection
+        metered = connection
         self.target = target
         self.server = server
         self.random = random
@@ -41,7 +44,9 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
         self.port = port
         guard let connection else { return }
         switch port.policy.kind {
-        case .opaque: relay(connection, [])
+        case .opaque:
+            client.plainReason = .portSkipped
+            relay(connection, [])
         case .tls, .detect, .http1, .http2, .grpc: detectTLS(connection)
         }
     }
@@ -85,7 +90,9 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
                 switch ClientHello.sniff(bytes.span.bytes) {
                 case .hello(let name, _) where name == server.identity.localName:
                     terminate(connection, bytes, alpn: []) { [self] stream in speak(stream, []) }
-                case .hello: relay(connection, bytes)
+                case .hello(let name, _):
+                    client.plainReason = .passedOn(serverName: name ?? "")
+                    relay(connection, bytes)
                 case .notTLS, .incomplete: speak(connection, bytes)
                 }
             }
@@ -101,7 +108,7 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
             if let handshakeTimer { host.cancel(handshakeTimer) }
             handshakeTimer = nil
             if let failure {
-                server.countHandshakeFailure(stream.failure?.rule ?? "\(failure)", from: client.address)
+                server.countHandshakeFailure(stream.failure?.rule ?? "\(failure)", from: client.address, target)
                 self.connection = nil
                 return end()
             }
@@ -158,12 +165,20 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
     }
 
     private func detectHTTP(_ connection: any Connection, _ bytes: [UInt8], timeout: Interval, timeoutIsHTTP1: Bool) {
+        let started = host.now
+        let detected = { [self] (result: DetectionResult) in port?.detection.count(result, after: host.now - started) }
         Peek(connection, buffered: bytes, host: host, timeout: timeout, isEnough: { HTTPSniff.sniff($0) != .incomplete }) { [self] outcome in
             switch outcome {
-            case .gone: end()
-            case .timedOut(let bytes): timeoutIsHTTP1 ? serve(connection, .http11, bytes) : relay(connection, bytes)
+            case .gone:
+                detected(.error)
+                end()
+            case .timedOut(let bytes):
+                detected(.timedOut)
+                timeoutIsHTTP1 ? serve(connection, .http11, bytes) : relay(connection, bytes)
             case .decided(let bytes):
-                switch HTTPSniff.sniff(bytes) {
+                let found = HTTPSniff.sniff(bytes)
+                detected(DetectionResult(found))
+                switch found {
                 case .http1: serve(connection, .http11, bytes)
                 case .http2: serve(connection, .http2, bytes)
                 case .notHTTP, .incomplete: relay(connection, bytes)
@@ -175,6 +190,7 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
     // MARK: HTTP
 
     private func serve(_ connection: any Connection, _ version: HTTPVersion, _ buffered: [UInt8]) {
+        identify()
         let http = HTTPConnection(serving: connection, version: version, settings: server.configuration.inbound.serverHTTP2, batch: server.batch, limits: server.limits, owner: self)
         self.http = http
         connection.isReadingPaused = false
@@ -189,39 +205,51 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
     /// the policy changes, however long the list of authorizations is.
     struct Verdict {
         fileprivate let route: Int
+        fileprivate let authority: String?
         let isAudit: Bool
         let counters: InboundCounters
     }
 
-    /// nil: denied. A denial is judged anew each time; nobody builds on its speed.
-    func verdict(_ route: Int, on port: InboundPort, _ registry: MetricsRegistry) -> Verdict? {
+    /// nil: denied. A denial is judged anew each time; nobody builds on its speed. `authority`: nil unless requests are counted by it.
+    func verdict(_ route: Int, authority: String?, on port: InboundPort, _ registry: MetricsRegistry) -> Verdict? {
         if verdictGeneration != port.generation {
             verdictGeneration = port.generation
             verdicts.removeAll()
         }
-        for verdict in verdicts where verdict.route == route { return verdict }
+        for verdict in verdicts where verdict.route == route && verdict.authority == authority { return verdict }
         let found = port.policy.routes[route]
         guard let authorization = port.policy.authorization(for: client, route: found) else { return nil }
-        let counters = InboundCounters(registry: registry, port: port, target: target, client: client, route: found.name, authorization: authorization.name)
-        let made = Verdict(route: route, isAudit: authorization.isAudit, counters: counters)
+        let counters = InboundCounters(registry: registry, port: port, target: target, client: client, route: found.name, authorization: authorization.name, authority: authority)
+        let made = Verdict(route: route, authority: authority, isAudit: authorization.isAudit, counters: counters)
         if verdicts.count == ProxyLimits.verdictsMax { verdicts.removeFirst() }
         verdicts.append(made)
         return made
     }
 
-    func denyLabels() -> [(String, String)] { [("direction", "inbound")] + (port?.targetLabels(target) ?? []) + (port?.serverLabels ?? []) + client.labels }
+    /// Where it goes and which server that is.
+    var decidedLabels: [(String, String)] { [("target_addr", "\(target)"), ("target_ip", "\(target.ip)"), ("target_port", "\(target.port)")] + (port?.serverLabels ?? []) }
+
+    /// And who asks; `more` stands between.
+    func labels(_ more: [(String, String)] = []) -> [(String, String)] { decidedLabels + more + client.labels }
+
+    /// Who is at the other end is known as well as it will be: the connection is counted from here.
+    private func identify() {
+        metered?.count(in: TransportSeries(server.registry, [("direction", "inbound"), ("peer", "src")] + labels()))
+        metered = nil
+    }
 
     // MARK: Opaque
 
     private func relay(_ connection: any Connection, _ buffered: [UInt8]) {
         guard let port else { return end() }
+        identify()
         guard let authorization = port.policy.authorization(for: client) else {
-            server.countTCP("deny", "The total number of TCP connections that were denied", self)
+            server.count(Families.connectionsDenied, labels())
             host.log(.info, "weft::inbound", "connection denied: server \(port.policy.server.name), client \(client.address), identity \(client.identity ?? "none")")
             return refuse(nil)
         }
         relayAuthorization = authorization
-        server.countTCP("allow", "The total number of TCP connections that were authorized", self)
+        server.count(Families.connectionsAllowed, labels(authorization.name.authorizationLabels))
         port.relayBegan(self)
         let connector = port.connector(target)
         relay = ByteRelay(caller: connection, buffered: buffered, observer: self) { connector.connect($0) }
@@ -231,7 +259,7 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
     func isStillAllowed() -> Bool { port?.policy.authorization(for: client) != nil }
 
     func terminate() {
-        server.countTCP("terminate", "The total number of TCP connections that were terminated because a change in policy", self)
+        server.count(Families.connectionsTerminated, labels())
         relay?.terminate()
     }
 
@@ -256,6 +284,7 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
     private func end() {
         if isEnded { return }
         isEnded = true
+        identify()
         if let handshakeTimer { host.cancel(handshakeTimer) }
         handshakeTimer = nil
         if relay != nil { port?.relayEnded(self) }

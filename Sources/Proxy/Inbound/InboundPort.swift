@@ -25,6 +25,8 @@ final class InboundPort {
     /// Changes with every change of the policy, so that what was decided under an older one is decided again.
     private(set) var generation: UInt64 = 0
     private var idle = Idleness()
+    /// Of the routes that were used under this policy.
+    private var routeSeries: [(route: ResourceName, series: InboundRouteSeries)] = []
 
     init(port: UInt16, batch: FlushBatch, configuration: Configuration, policies: any InboundPolicies, registry: MetricsRegistry) {
         self.port = port
@@ -58,9 +60,21 @@ final class InboundPort {
         return MeteredConnector(TCPConnector(host: batch.host, address: address, options: options), series: TransportSeries(registry, labels))
     }
 
+    /// Where the requests of a route are counted; kept while the policy is.
+    func series(_ route: ResourceName) -> InboundRouteSeries {
+        if let found = routeSeries.first(where: { $0.route == route }) { return found.series }
+        let isGRPC = if case .grpc = policy.kind { true } else { false }
+        let made = InboundRouteSeries(registry, port: self, route: route, isGRPC: isGRPC)
+        routeSeries.append((route, made))
+        return made
+    }
+
     func targetLabels(_ address: SocketAddress) -> [(String, String)] {
         [("target_addr", "\(address)"), ("target_ip", "\(address.ip)"), ("target_port", "\(address.port)")]
     }
+
+    /// Where attempts to tell HTTP from the rest are counted.
+    private(set) lazy var detection = DetectionSeries(registry, Families.inboundDetection, serverLabels)
 
     func retain() { idle.acquire(batch.host) }
 
@@ -85,6 +99,8 @@ final class InboundPort {
     private func changed(_ new: InboundPolicy) {
         generation += 1
         policy = new
+        routeSeries = []
+        detection = DetectionSeries(registry, Families.inboundDetection, serverLabels)
         if limiter?.limit != new.rateLimit { limiter = new.rateLimit.map { RateLimiter($0, now: batch.host.now) } }
         table = RouteTable(new.routes.map { ($0.hosts, $0.rules.map(\.matches)) })
         rules = new.routes.map { $0.rules.map(\.filters) }

@@ -13,9 +13,8 @@ public final class InboundServer: AcceptHandler {
     let http: InboundHTTP
     let limits: TransportLimits
     private let policies: any InboundPolicies
-    private let registry: MetricsRegistry
+    let registry: MetricsRegistry
     private let links = LinkTable<InboundLink>()
-    private let source: TransportSeries
     private var listener: (any Listener)?
     /// Look-up only; `ports` has the order.
     private var table: [UInt16: InboundPort] = [:]
@@ -24,7 +23,6 @@ public final class InboundServer: AcceptHandler {
     private var accepts: UInt64 = 0
     private let random: Random
     private var lastHandshakeLog = Instant(nanoseconds: .min / 2)
-    private let handshakeFailures: Metric
 
     init(batch: FlushBatch, configuration: Configuration, identity: any MeshIdentity, policies: any InboundPolicies, registry: MetricsRegistry) {
         self.batch = batch
@@ -34,9 +32,7 @@ public final class InboundServer: AcceptHandler {
         self.registry = registry
         limits = configuration.inbound.serverLimits
         http = InboundHTTP(host: batch.host, configuration: configuration, registry: registry)
-        source = TransportSeries(registry, [("direction", "inbound"), ("peer", "src")])
         random = batch.host.random("inbound")
-        handshakeFailures = registry.counter("inbound_tcp_errors_total", help: "The total number of inbound TCP connections that could not be processed due to a proxy error.", [("error", "tls handshake")])
     }
 
     /// Binds and accepts.
@@ -75,7 +71,7 @@ public final class InboundServer: AcceptHandler {
         }
         connection.isReadingPaused = true
         accepts += 1
-        let link = InboundLink(MeteredConnection(accepted: connection, series: source), target: destination, server: self, random: random.fork("\(accepts)"))
+        let link = InboundLink(MeteredConnection(accepted: connection, series: nil), target: destination, server: self, random: random.fork("\(accepts)"))
         links.insert(link)
         if destination.port == configuration.inboundListen.port { link.startDirect() } else { link.start(port: port(destination.port)) }
     }
@@ -118,15 +114,12 @@ public final class InboundServer: AcceptHandler {
     // MARK: Counting
 
     func countError(_ error: String, _ target: SocketAddress) {
-        registry.counter(
-            "inbound_tcp_errors_total", help: "The total number of inbound TCP connections that could not be processed due to a proxy error.",
-            [("error", error), ("target_addr", "\(target)"), ("target_ip", "\(target.ip)"), ("target_port", "\(target.port)")]
-        ).increment()
+        count(Families.inboundConnectionErrors, [("error", error), ("target_addr", "\(target)"), ("target_ip", "\(target.ip)"), ("target_port", "\(target.port)")])
     }
 
     /// Counted every time, logged once in ten seconds: a stranger must not be able to fill the log.
-    func countHandshakeFailure(_ reason: String, from peer: SocketAddress) {
-        handshakeFailures.increment()
+    func countHandshakeFailure(_ reason: String, from peer: SocketAddress, _ target: SocketAddress) {
+        countError("i/o", target)
         guard batch.host.now - lastHandshakeLog >= .seconds(10) else { return }
         lastHandshakeLog = batch.host.now
         batch.host.log(.warn, "weft::inbound", "TLS handshake with \(peer) failed: \(reason)")
@@ -139,13 +132,10 @@ public final class InboundServer: AcceptHandler {
             case .http2: "http/2"
             case nil: ""
             }
-        registry.counter(
-            "inbound_tcp_transport_header_connections_total", help: "TCP connections with transport headers",
-            [("session_protocol", session), ("target_port", "\(header.port)"), ("target_name", header.name ?? ""), ("client_id", client.identity ?? "")]
-        ).increment()
+        count(
+            Families.transportHeaders,
+            [("session_protocol", session), ("target_port", "\(header.port)"), ("target_name", header.name ?? ""), ("client_id", client.identity ?? "")])
     }
 
-    func countTCP(_ verdict: String, _ help: String, _ link: InboundLink) {
-        registry.counter("inbound_tcp_authz_\(verdict)_total", help: help, link.denyLabels()).increment()
-    }
+    func count(_ family: MetricFamily, _ labels: [(String, String)]) { registry.metric(family, labels).increment() }
 }

@@ -70,7 +70,7 @@ final class EndpointConnectors {
         let isMeshed = endpoint.identity != nil && !isLocal
         let port = isMeshed ? endpoint.transportPort ?? endpoint.address.port : endpoint.address.port
         let address = SocketAddress(endpoint.address.ip, port)
-        let series = TransportSeries(registry, [("peer", "dst")] + labels)
+        let series = TransportSeries(registry, [("peer", "dst")] + labels, locality: endpoint.labels.first { $0.name == "zone_locality" }?.value ?? "")
         let tcp = MeteredConnector(TCPConnector(host: host, address: address, options: options), series: series)
         guard isMeshed, let name = endpoint.identity else { return tcp }
         var header: TransportHeader?

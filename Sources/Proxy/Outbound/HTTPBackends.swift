@@ -64,6 +64,8 @@ final class HTTPBackends {
     private let discovery: any OutboundDiscovery
     private let connectors: EndpointConnectors
     let registry: MetricsRegistry
+    /// Routes tell their requests apart by the host asked for.
+    var namesHosts: Bool { configuration.hasHostnameLabels }
     /// Look-up only.
     private var table: [Key: HTTPBackend] = [:]
     /// For people, in order of birth.
@@ -84,7 +86,7 @@ final class HTTPBackends {
         if let found = use(key) { return found }
         let balancer = HTTPBalancer(
             name: authority, host: host, queueRequestsMax: configuration.outbound.queueRequestsMax, failfastTimeout: configuration.outbound.failfastTimeout,
-            series: BalancerSeries(registry, kind: "http", parent: parent, backend: name)
+            series: BalancerSeries(registry, Families.httpBalancer, parent.parentLabels + name.backendLabels, host: host, failfastTimeout: configuration.outbound.failfastTimeout)
         ) { [unowned self] endpoint, observer in make(endpoint, version, authority: authority, load: load, accrual: accrual, observer: observer) }
         let watch = discovery.endpoints(authority)
         let subscription = watch.subscribe { set in
@@ -139,7 +141,7 @@ final class HTTPBackends {
         }
         let breaker = accrual.map { Breaker($0, host: host, random: host.random("breaker/\(authority ?? "")/\(endpoint.address)")) }
         return HTTPEndpoint(
-            endpoint: endpoint, series: RequestSeries(registry, labels), client: client(version), upgradeClient: { client(.http11) }, host: host,
+            endpoint: endpoint, series: RequestSeries(registry, Families.requests, labels), client: client(version), upgradeClient: { client(.http11) }, host: host,
             backoff: Backoff(configuration.outbound.connectBackoff, random: host.random("endpoint/\(endpoint.address)")), load: load, breaker: breaker, observer: observer)
     }
 }

@@ -141,7 +141,7 @@ final class HTTPRouter {
         let routes = routing.routes
         table = RouteTable(routes.map { ($0.hosts, $0.rules.map(\.matches)) })
         rules = routes.map { route in
-            let series = RouteSeries(registry, parent: parent, route: route.name, isGRPC: isGRPC)
+            let series = RouteSeries(registry, parent: parent, route: route.name, isGRPC: isGRPC, namesHosts: backends.namesHosts)
             return route.rules.map { prepare($0.backends, rule: $0, route: route.name, series: series) }
         }
     }

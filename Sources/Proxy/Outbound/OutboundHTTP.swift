@@ -45,8 +45,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
             exchange.destination = stack.address
             exchange.canonical = router.canonical
             target.series?.countRequest()
-            exchange.rule = rule
-            exchange.target = target
+            exchange.take(rule, target)
             if rule.hasPlan || exchange.profileRoute?.hasPlan ?? false, let plan = RetryPlan(rule, exchange.profileRoute, router.budget, head.headers) {
                 exchange.attempts = Attempts(plan: plan, router: router, exchange: exchange, host: host, owner: self)
             }
@@ -73,8 +72,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         case .redirect(let status, let location): exchange.redirect(status, location)
         case .backend(let backend, let rule, let target):
             target.series?.countRequest()
-            exchange.rule = rule
-            exchange.target = target
+            exchange.take(rule, target)
             backend.dispatch(exchange, to: self)
         }
     }
@@ -181,8 +179,9 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         let label = exchange.isCancelled ? "CANCEL" : exchange.error?.routeLabel ?? ""
         let took = host.now - exchange.started
         if let route = exchange.rule?.series {
-            route.statuses.observe(took)
-            route.statuses.count(status: exchange.status ?? 0, grpcStatus: exchange.grpcStatus, error: label)
+            let statuses = route.statuses(exchange.head)
+            statuses.observe(took)
+            statuses.count(status: exchange.status ?? 0, grpcStatus: exchange.grpcStatus, error: label)
         }
         countAttempt(exchange, exchange.status ?? 0, label)
         if let route = exchange.profileRoute {
@@ -198,7 +197,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
     /// What the backend and the profile's route count of each attempt.
     private func countAttempt(_ exchange: HTTPExchange, _ status: UInt16, _ label: String) {
         if let backend = exchange.target?.series {
-            backend.statuses.observe(host.now - (exchange.sent ?? exchange.started))
+            backend.statuses.observe(host.now - max(exchange.requestEnded ?? exchange.started, exchange.sent ?? exchange.started))
             backend.statuses.count(status: status, grpcStatus: exchange.grpcStatus, error: label)
         }
         if let route = exchange.profileRoute, exchange.sent != nil {
@@ -216,7 +215,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
 
     private func countError(_ label: String) {
         if let metric = errors[label] { return metric.increment() }
-        let metric = registry.counter("outbound_http_errors_total", help: "The total number of HTTP requests that could not be processed due to a proxy error.", [("error", label)])
+        let metric = registry.metric(Families.outboundRequestErrors, [("error", label)])
         errors[label] = metric
         metric.increment()
     }

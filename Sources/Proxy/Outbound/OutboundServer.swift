@@ -16,7 +16,7 @@ public final class OutboundServer: AcceptHandler {
     private let discovery: any OutboundDiscovery
     private let connectors: EndpointConnectors
     let backends: HTTPBackends
-    private let source: TransportSeries
+    fileprivate let registry: MetricsRegistry
     private var listeners: [any Listener] = []
     /// Look-up only; `stacks` has the order.
     private var table: [SocketAddress: OutboundStack] = [:]
@@ -31,7 +31,7 @@ public final class OutboundServer: AcceptHandler {
         connectors = EndpointConnectors(host: batch.host, configuration: configuration, identity: identity, registry: registry)
         backends = HTTPBackends(batch: batch, configuration: configuration, discovery: discovery, connectors: connectors, registry: registry)
         http = OutboundHTTP(host: batch.host, configuration: configuration, registry: registry)
-        source = TransportSeries(registry, [("direction", "outbound"), ("peer", "src")])
+        self.registry = registry
     }
 
     /// Binds and accepts.
@@ -67,7 +67,8 @@ public final class OutboundServer: AcceptHandler {
             return connection.reset()
         }
         connection.isReadingPaused = true
-        let link = OutboundLink(MeteredConnection(accepted: connection, series: source), stack: stack(destination), server: self)
+        let stack = stack(destination)
+        let link = OutboundLink(MeteredConnection(accepted: connection, series: stack.source), stack: stack, server: self)
         links.insert(link)
         link.start()
     }
@@ -126,6 +127,7 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
     func start() {
         stack.whenKnown { [self] target in
             guard let connection else { return }
+            server.registry.metric(Families.protocolConnections, [("protocol", target.protocolName)] + target.policy.parent.parentLabels).increment()
             if target.profile?.isOpaque ?? false { return relay(connection, []) }
             switch target.policy.kind {
             case .opaque: relay(connection, [])
@@ -149,14 +151,21 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
     }
 
     private func detect(_ connection: any Connection) {
+        let started = host.now
+        let detected = { [self] (result: DetectionResult) in stack.detection.count(result, after: host.now - started) }
         Peek(connection, host: host, timeout: server.configuration.outbound.detectTimeout, isEnough: { HTTPSniff.sniff($0) != .incomplete }) { [self] outcome in
             switch outcome {
-            case .gone: end()
+            case .gone:
+                detected(.error)
+                end()
             case .timedOut(let bytes):
+                detected(.timedOut)
                 host.log(.info, "weft::outbound", "\(stack.address): no HTTP within \(server.configuration.outbound.detectTimeout), forwarding as opaque")
                 relay(connection, bytes)
             case .decided(let bytes):
-                switch HTTPSniff.sniff(bytes) {
+                let found = HTTPSniff.sniff(bytes)
+                detected(DetectionResult(found))
+                switch found {
                 case .http1: serve(connection, .http11, bytes)
                 case .http2: serve(connection, .http2, bytes)
                 case .notHTTP, .incomplete: relay(connection, bytes)
@@ -180,6 +189,7 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
 
     private func refuse(_ connection: any Connection, _ reason: String) {
         host.log(.info, "weft::outbound", "connection refused: \(reason)")
+        server.registry.metric(Families.outboundConnectionErrors, stack.targetLabels + [("error", "unexpected")]).increment()
         self.connection = nil
         connection.reset()
         end()
@@ -223,7 +233,10 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
         dialled = nil
     }
 
-    func relayEnded(_ relay: ByteRelay, _ failure: HostFailure?) { end() }
+    func relayEnded(_ relay: ByteRelay, _ failure: HostFailure?) {
+        if failure != nil, dialled != nil { server.registry.metric(Families.outboundConnectionErrors, stack.targetLabels + [("error", "i/o")]).increment() }
+        end()
+    }
 
     // MARK: Before anything is decided
 

@@ -40,6 +40,12 @@ final class OutboundStack {
     }
 
     var target: OutboundTarget? { watch.value }
+    var targetLabels: [(String, String)] { [("target_addr", "\(address)"), ("target_ip", "\(address.ip)"), ("target_port", "\(address.port)")] }
+    /// Where connections of applications to this destination are counted.
+    private(set) lazy var source = TransportSeries(
+        backends.registry, [("direction", "outbound"), ("peer", "src")] + targetLabels + [("tls", "no_identity"), ("no_tls_reason", "loopback")])
+    /// Where attempts to tell HTTP from the rest are counted.
+    private(set) lazy var detection = DetectionSeries(backends.registry, Families.outboundDetection, target?.policy.parent.parentLabels ?? [])
 
     func retain() {
         users += 1

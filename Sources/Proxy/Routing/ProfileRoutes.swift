@@ -16,8 +16,10 @@ final class ProfileRoutes {
         let series: RequestSeries
         /// `route_actual_…`: what each attempt saw.
         let actual: RequestSeries
+        let retries: ProfileRetries
 
-        fileprivate init(_ profile: ServiceProfile.Route, series: RequestSeries, actual: RequestSeries) {
+        fileprivate init(_ profile: ServiceProfile.Route, series: RequestSeries, actual: RequestSeries, retries: ProfileRetries) {
+            self.retries = retries
             condition = Prepared(profile.condition)
             self.profile = profile
             hasPlan = profile.isRetryable || profile.timeout != nil
@@ -67,7 +69,8 @@ final class ProfileRoutes {
     init(_ profile: ServiceProfile, name: String, direction: String, registry: MetricsRegistry) {
         func made(_ route: ServiceProfile.Route) -> Route {
             let labels = [("direction", direction), ("dst", name)] + route.labels.map { ("rt_" + $0.name, $0.value) }
-            return Route(route, series: RequestSeries(registry, prefix: "route_", labels), actual: RequestSeries(registry, prefix: "route_actual_", labels))
+            return Route(route, series: RequestSeries(registry, Families.profileRequests, labels), actual: RequestSeries(registry, Families.profileAttempts, labels),
+                retries: ProfileRetries(registry, labels))
         }
         routes = profile.routes.map(made)
         rest = made(ServiceProfile.Route(condition: .all([])))

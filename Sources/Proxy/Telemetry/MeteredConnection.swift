@@ -8,16 +8,31 @@ import Transport
 final class MeteredConnection: Connection, ConnectionHandler {
     var handler: (any ConnectionHandler)?
     private let lower: any Connection
-    private let series: TransportSeries
+    private var series: TransportSeries?
     private var isCounted: Bool
+    /// What passed before it was known where to count it.
+    private var early = (read: 0, written: 0)
+    private var isOver = false
+    private var failure: HostFailure?
 
-    /// Over an accepted connection.
-    init(accepted lower: any Connection, series: TransportSeries) {
+    /// Over an accepted connection. Where it is counted may be known only later.
+    init(accepted lower: any Connection, series: TransportSeries?) {
         self.lower = lower
         self.series = series
-        isCounted = true
-        series.countOpened()
+        isCounted = series != nil
+        series?.countOpened()
         lower.handler = self
+    }
+
+    /// It is now known where an accepted connection is counted.
+    func count(in series: TransportSeries) {
+        guard self.series == nil else { return }
+        self.series = series
+        isCounted = !isOver
+        series.countOpened()
+        series.countRead(early.read)
+        series.countWritten(early.written)
+        if isOver { series.countClosed(failure) }
     }
 
     /// Over a connection being made; it counts as open when it stands.
@@ -41,7 +56,7 @@ final class MeteredConnection: Connection, ConnectionHandler {
     }
 
     func send(_ bytes: RawSpan) {
-        series.countWritten(bytes.byteCount)
+        if let series { series.countWritten(bytes.byteCount) } else { early.written += bytes.byteCount }
         lower.send(bytes)
     }
 
@@ -59,12 +74,12 @@ final class MeteredConnection: Connection, ConnectionHandler {
 
     func connected(_ connection: any Connection) {
         isCounted = true
-        series.countOpened()
+        series?.countOpened()
         handler?.connected(self)
     }
 
     func received(_ bytes: RawSpan, on connection: any Connection) {
-        series.countRead(bytes.byteCount)
+        if let series { series.countRead(bytes.byteCount) } else { early.read += bytes.byteCount }
         handler?.received(bytes, on: self)
     }
 
@@ -80,8 +95,10 @@ final class MeteredConnection: Connection, ConnectionHandler {
     private func release(_ failure: HostFailure?) {
         handler = nil
         lower.handler = nil
-        if isCounted { series.countClosed(failure) }
+        if isCounted { series?.countClosed(failure) }
         isCounted = false
+        isOver = true
+        self.failure = failure
     }
 }
 

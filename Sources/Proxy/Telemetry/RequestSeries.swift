@@ -7,9 +7,6 @@ import HTTP
 import Platform
 
 final class RequestSeries {
-    /// Upper bounds in milliseconds.
-    static let latencyBounds: [Double] = [1, 2, 3, 4, 5, 10, 20, 30, 40, 50, 100, 200, 300, 400, 500, 1000, 2000, 3000, 4000, 5000, 10_000, 20_000, 30_000, 40_000, 50_000]
-
     private struct Latency {
         var status: UInt16
         var histogram: Histogram
@@ -24,19 +21,18 @@ final class RequestSeries {
     }
 
     private let registry: MetricsRegistry
-    /// `""`, `route_`, `route_actual_`, `control_`.
-    private let prefix: String
+    private let families: Families.Requests
     private let labels: [(String, String)]
     private let requests: Metric
     /// Few in number and the usual one first, so that a scan beats a table.
     private var latencies: [Latency] = []
     private var totals: [Total] = []
 
-    init(_ registry: MetricsRegistry, prefix: String = "", _ labels: [(String, String)]) {
+    init(_ registry: MetricsRegistry, _ families: Families.Requests, _ labels: [(String, String)]) {
         self.registry = registry
-        self.prefix = prefix
+        self.families = families
         self.labels = labels
-        requests = registry.counter(prefix + "request_total", help: "Total count of HTTP requests.", labels)
+        requests = registry.metric(families.requests, labels)
     }
 
     func countRequest() { requests.increment() }
@@ -44,9 +40,8 @@ final class RequestSeries {
     func observe(_ latency: Interval, status: UInt16) {
         let milliseconds = Double(latency.nanoseconds / 1000) / 1000
         for i in latencies.indices where latencies[i].status == status { return latencies[i].histogram.observe(milliseconds) }
-        let made = registry.histogram(
-            prefix + "response_latency_ms", help: "Elapsed times between a request's headers being received and its response stream completing", bounds: Self.latencyBounds,
-            labels + [("status_code", String(status))])
+        guard let family = families.latency else { return }
+        let made = registry.histogram(family, labels + [("status_code", String(status))])
         latencies.append(Latency(status: status, histogram: made))
         made.observe(milliseconds)
     }
@@ -59,8 +54,8 @@ final class RequestSeries {
             return totals[i].metric.increment()
         }
         let isFailure = judged ?? Self.isFailure(status: status, isGRPC: isGRPC, grpcStatus: grpcStatus, error: error)
-        let made = registry.counter(
-            prefix + "response_total", help: "Total count of HTTP responses.",
+        let made = registry.metric(
+            families.responses,
             labels + [
                 ("status_code", String(status)), ("classification", isFailure ? "failure" : "success"),
                 ("grpc_status", code.map { String($0) } ?? (isGRPC ? "2" : "")), ("error", error),

@@ -4,9 +4,10 @@
 
 import Base
 import GRPC
+import HTTP
 import Platform
 
-/// Durations and statuses under one prefix, for routes and for backends.
+/// Durations and statuses, of a route or of a backend.
 final class StatusSeries {
     private struct Total {
         var status: UInt16
@@ -16,23 +17,21 @@ final class StatusSeries {
     }
 
     private let registry: MetricsRegistry
-    private let prefix: String
     private let labels: [(String, String)]
-    private let statusesName: String
+    private let family: MetricFamily
     private let duration: Histogram
     private let isGRPC: Bool
     private var totals: [Total] = []
 
-    init(_ registry: MetricsRegistry, prefix: String, durationName: String, statusesName: String, bounds: [Double], isGRPC: Bool, _ labels: [(String, String)]) {
+    fileprivate init(_ registry: MetricsRegistry, duration: MetricFamily, statuses: MetricFamily, isGRPC: Bool, _ labels: [(String, String)]) {
         self.registry = registry
-        self.prefix = prefix
         self.labels = labels
-        self.statusesName = statusesName
         self.isGRPC = isGRPC
-        duration = registry.histogram(prefix + durationName, help: "Seconds from the request's head to the end of its response.", bounds: bounds, labels)
+        family = statuses
+        self.duration = registry.histogram(duration, labels)
     }
 
-    func observe(_ time: Interval) { duration.observe(Double(time.nanoseconds / 1000) / 1_000_000) }
+    func observe(_ time: Interval) { duration.observe(time.seconds) }
 
     /// `error`: empty for what ended with a status; then the status does not count.
     func count(status: UInt16, grpcStatus: GRPCStatus.Code?, error: String) {
@@ -40,7 +39,7 @@ final class StatusSeries {
         let code = error.isEmpty && isGRPC ? (grpcStatus ?? .unknown).rawValue : nil
         for i in totals.indices where totals[i].status == status && totals[i].grpcStatus == code && totals[i].error == error { return totals[i].metric.increment() }
         let said = isGRPC ? ("grpc_status", code.flatMap { GRPCStatus.Code(rawValue: $0)?.name } ?? "") : ("http_status", status == 0 ? "" : String(status))
-        let made = registry.counter(prefix + statusesName, help: "Requests that are over, by how they ended.", labels + [said, ("error", error)])
+        let made = registry.metric(family, labels + [said, ("error", error)])
         totals.append(Total(status: status, grpcStatus: code, error: error, metric: made))
         made.increment()
     }
@@ -48,24 +47,51 @@ final class StatusSeries {
 
 /// One policy route of one parent.
 final class RouteSeries {
-    let statuses: StatusSeries
     private let registry: MetricsRegistry
     private let labels: [(String, String)]
-    private let isGRPC: Bool
+    private let families: Families.Route
+    private let namesHosts: Bool
+    /// Of all requests, or of those to one host. Few hosts are asked for on one route, the last one again most often.
+    private var hosts: [(name: String, statuses: StatusSeries)]
+    /// Sizes of the frames of requests.
+    let frames: Histogram
     /// Made when the first request is tried again, or could not be.
-    private(set) lazy var retries = RetrySeries(registry, prefix: "outbound_\(isGRPC ? "grpc" : "http")_route_retry_", labels)
+    private(set) lazy var retries = RetrySeries(registry, families, labels)
 
-    init(_ registry: MetricsRegistry, parent: ResourceName, route: ResourceName, isGRPC: Bool) {
+    /// `namesHosts`: durations and statuses are told apart by the host asked for.
+    init(_ registry: MetricsRegistry, parent: ResourceName, route: ResourceName, isGRPC: Bool, namesHosts: Bool = false) {
         self.registry = registry
-        self.isGRPC = isGRPC
+        self.namesHosts = namesHosts
+        families = isGRPC ? Families.grpcRoute : Families.httpRoute
         labels = parent.parentLabels + route.routeLabels
-        statuses = StatusSeries(
-            registry, prefix: "outbound_\(isGRPC ? "grpc" : "http")_route_", durationName: "request_duration_seconds", statusesName: "request_statuses_total", bounds: [0.05, 0.5, 1, 10],
-            isGRPC: isGRPC, labels + [("hostname", "")])
+        frames = registry.histogram(families.frames, labels)
+        hosts = [("", Self.statuses(registry, families, labels, ""))]
+    }
+
+    /// Where a request is counted by how it ended. A host beyond the bound is counted with those that are not named.
+    func statuses(_ head: RequestHead) -> StatusSeries {
+        guard namesHosts else { return hosts[0].statuses }
+        let name = Self.hostname("\(head.authority)")
+        if let i = hosts.firstIndex(where: { $0.name == name }) { return hosts[i].statuses }
+        guard hosts.count <= ProxyLimits.hostnamesMax else { return hosts[0].statuses }
+        let made = Self.statuses(registry, families, labels, name)
+        hosts.append((name, made))
+        return made
     }
 
     /// The series of a backend behind this route.
-    func backend(_ name: ResourceName) -> BackendSeries { BackendSeries(registry, labels: labels + name.backendLabels, isGRPC: isGRPC) }
+    func backend(_ name: ResourceName) -> BackendSeries { BackendSeries(registry, families, labels + name.backendLabels) }
+
+    private static func statuses(_ registry: MetricsRegistry, _ families: Families.Route, _ labels: [(String, String)], _ hostname: String) -> StatusSeries {
+        StatusSeries(registry, duration: families.duration, statuses: families.statuses, isGRPC: families.isGRPC, labels + [("hostname", hostname)])
+    }
+
+    /// Without the port, in lower case; an address is no name.
+    private static func hostname(_ authority: String) -> String {
+        var host = authority[...]
+        if let colon = host.lastIndex(of: ":"), host[host.index(after: colon)...].allSatisfy(\.isNumber) { host = host[..<colon] }
+        return IPAddress(host) == nil && !host.hasPrefix("[") ? host.lowercased() : ""
+    }
 }
 
 /// What became of retries on one policy route.
@@ -75,46 +101,40 @@ final class RetrySeries {
     let limitExceeded: Metric
     let overflow: Metric
 
-    fileprivate init(_ registry: MetricsRegistry, prefix: String, _ labels: [(String, String)]) {
-        requests = registry.counter(prefix + "requests_total", help: "Retries that were sent.", labels)
-        successes = registry.counter(prefix + "successes_total", help: "Requests that succeeded after a retry.", labels)
-        limitExceeded = registry.counter(prefix + "limit_exceeded_total", help: "Retries not sent because the limit was reached.", labels)
-        overflow = registry.counter(prefix + "overflow_total", help: "Retries not sent because no backend was ready.", labels)
+    fileprivate init(_ registry: MetricsRegistry, _ families: Families.Route, _ labels: [(String, String)]) {
+        requests = registry.metric(families.retryRequests, labels)
+        successes = registry.metric(families.retrySuccesses, labels)
+        limitExceeded = registry.metric(families.retryLimitExceeded, labels)
+        overflow = registry.metric(families.retryOverflow, labels)
+    }
+}
+
+/// What became of retries on one route of a profile: made, or refused by the budget.
+final class ProfileRetries {
+    private let registry: MetricsRegistry
+    private let labels: [(String, String)]
+    private(set) lazy var made = registry.metric(Families.profileRetries, labels + [("skipped", "")])
+    private(set) lazy var withoutBudget = registry.metric(Families.profileRetries, labels + [("skipped", "no_budget")])
+
+    init(_ registry: MetricsRegistry, _ labels: [(String, String)]) {
+        self.registry = registry
+        self.labels = labels
     }
 }
 
 final class BackendSeries {
     let statuses: StatusSeries
+    /// Sizes of the frames of responses.
+    let frames: Histogram
     private let requests: Metric
 
-    fileprivate init(_ registry: MetricsRegistry, labels: [(String, String)], isGRPC: Bool) {
-        let prefix = "outbound_\(isGRPC ? "grpc" : "http")_route_backend_"
-        requests = registry.counter(prefix + "requests_total", help: "Requests given to the backend.", labels)
-        statuses = StatusSeries(
-            registry, prefix: prefix, durationName: "response_duration_seconds", statusesName: "response_statuses_total", bounds: [0.025, 0.05, 0.1, 0.25, 0.5, 1, 10], isGRPC: isGRPC, labels)
+    fileprivate init(_ registry: MetricsRegistry, _ families: Families.Route, _ labels: [(String, String)]) {
+        requests = registry.metric(families.backendRequests, labels)
+        frames = registry.histogram(families.backendFrames, labels)
+        statuses = StatusSeries(registry, duration: families.backendDuration, statuses: families.backendStatuses, isGRPC: families.isGRPC, labels)
     }
 
     func countRequest() { requests.increment() }
-}
-
-/// How many endpoints of a balancer are ready, and how many are not.
-final class BalancerSeries {
-    private let ready: Metric
-    private let pending: Metric
-
-    /// `kind`: `http`, `tcp` or `tls`.
-    init(_ registry: MetricsRegistry, kind: String, parent: ResourceName, backend: ResourceName, extra: [(String, String)] = []) {
-        let labels = parent.parentLabels + backend.backendLabels + extra
-        let name = "outbound_\(kind)_balancer_endpoints"
-        let help = "Endpoints of the balancer, by whether they can take requests."
-        ready = registry.gauge(name, help: help, [("endpoint_state", "ready")] + labels)
-        pending = registry.gauge(name, help: help, [("endpoint_state", "pending")] + labels)
-    }
-
-    func set(ready: Int, of count: Int) {
-        self.ready.value = Double(ready)
-        pending.value = Double(count - ready)
-    }
 }
 
 extension ResourceName {

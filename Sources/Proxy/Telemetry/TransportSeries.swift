@@ -13,14 +13,24 @@ final class TransportSeries {
     private let readBytes: Metric
     private let writeBytes: Metric
     private var closedCleanly: Metric?
+    /// Bytes by where the endpoint is; nil: nobody pays for them.
+    private let received: Metric?
+    private let sent: Metric?
 
-    init(_ registry: MetricsRegistry, _ labels: [(String, String)]) {
+    /// `locality`: of an outbound endpoint, `local`, `remote` or something else.
+    init(_ registry: MetricsRegistry, _ labels: [(String, String)], locality: String? = nil) {
         self.registry = registry
         self.labels = labels
-        opened = registry.counter("tcp_open_total", help: "Total count of opened connections", labels)
-        open = registry.gauge("tcp_open_connections", help: "Number of currently-open connections", labels)
-        readBytes = registry.counter("tcp_read_bytes_total", help: "Total count of bytes read from peers", labels)
-        writeBytes = registry.counter("tcp_write_bytes_total", help: "Total count of bytes written to peers", labels)
+        opened = registry.metric(Families.opened, labels)
+        open = registry.metric(Families.open, labels)
+        readBytes = registry.metric(Families.readBytes, labels)
+        writeBytes = registry.metric(Families.writtenBytes, labels)
+        func cost(_ operation: String, _ locality: String) -> Metric {
+            let zone = locality == "local" ? "Local" : locality == "remote" ? "Remote" : "Unknown"
+            return registry.metric(Families.transferCost, [("op", operation), ("zone_locality", zone)])
+        }
+        received = locality.map { cost("Recv", $0) }
+        sent = locality.map { cost("Send", $0) }
     }
 
     func countOpened() {
@@ -39,11 +49,18 @@ final class TransportSeries {
         closedTotal(Self.errno(failure)).increment()
     }
 
-    @inline(__always) func countRead(_ bytes: Int) { readBytes.increment(by: Double(bytes)) }
-    @inline(__always) func countWritten(_ bytes: Int) { writeBytes.increment(by: Double(bytes)) }
+    @inline(__always) func countRead(_ bytes: Int) {
+        readBytes.increment(by: Double(bytes))
+        received?.increment(by: Double(bytes))
+    }
+
+    @inline(__always) func countWritten(_ bytes: Int) {
+        writeBytes.increment(by: Double(bytes))
+        sent?.increment(by: Double(bytes))
+    }
 
     private func closedTotal(_ errno: String) -> Metric {
-        registry.counter("tcp_close_total", help: "Total count of closed connections", labels + [("errno", errno)])
+        registry.metric(Families.closed, labels + [("errno", errno)])
     }
 
     private static func errno(_ failure: HostFailure) -> String {
