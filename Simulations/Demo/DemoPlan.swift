@@ -35,7 +35,7 @@ public struct DemoPlan: Sendable {
     /// the client.
     public static let requestsFamily = "request_total"
     public static let bytesFamily = "inbound_tcp_authz_allow_total"
-    public static let securedLabels: KeyValuePairs<String, String> = ["direction": "inbound", "tls": "true", "client_id": client]
+    public static let securedLabels: KeyValuePairs<String, String> = ["tls": "true", "client_id": client]
 
     /// `token`: sixteen letters that stand nowhere else, so that a phrase found on the wire is one of ours.
     public init(token: String) {

@@ -118,8 +118,8 @@ extension Configuration {
     ]
 
     private static let telemetry = [
-        read("METRICS_RETAIN_IDLE", "10m", "how long series are shown that nobody counts in"), inert("INBOUND_METRICS_AUTHORITY_LABELS", "", "unsafe: inbound series carry the authority"),
-        inert("OUTBOUND_METRICS_HOSTNAME_LABELS", "false", "route series carry the hostname asked for"), inert("TAP_SVC_NAME", "", "who may tap; unset: nobody"),
+        read("METRICS_RETAIN_IDLE", "10m", "how long series are shown that nobody counts in"), read("INBOUND_METRICS_AUTHORITY_LABELS", "", "unsafe: inbound series carry the authority"),
+        read("OUTBOUND_METRICS_HOSTNAME_LABELS", "false", "route series carry the hostname asked for"), inert("TAP_SVC_NAME", "", "who may tap; unset: nobody"),
         inert("TRACE_COLLECTOR_SVC_ADDR", "", "where spans go; unset: nowhere"), inert("TRACE_COLLECTOR_SVC_NAME", "", "its identity; required with the address unless on loopback"),
         inert("TRACE_SERVICE_NAME", "linkerd-proxy", "service.name of spans"), inert("TRACE_ATTRIBUTES_PATH", "", "file of the pod's labels, for spans"),
         inert("TRACE_EXTRA_ATTRIBUTES", "", "further attributes of spans, a line each"), inert("OTEL_RESOURCE_ATTRIBUTES", "", "further attributes of spans, commas between"),
