@@ -3,7 +3,7 @@
 import Scenario
 
 public enum Stories {
-    public static let all: [Story] = basics + identity + policy + faults + cluster + reliability + outbound + balancing + stale + detection + demo + negative
+    public static let all: [Story] = basics + identity + policy + faults + cluster + reliability + outbound + balancing + stale + detection + demo + worlds + negative
 
     public static let basics: [Story] = [twoPodsMTLS, keepAliveAndBodies, opaqueTCP, serverSpeaksFirst, unmeshedClient, http2AndGRPC]
     public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal]
@@ -11,6 +11,7 @@ public enum Stories {
     public static let faults: [Story] = [garbageUpstream, applicationDown, partitionHeals, proxyCrash, slowNetwork]
     public static let cluster: [Story] = [endpointReplaced, apiServerRestarts, rollingRestart, apiServerKilled, watchCutEverywhere, slowAPIServer]
     public static let demo: [Story] = [twoWorlds]
+    public static let worlds: [Story] = [manyExchanges]
     public static let reliability: [Story] = [retriesHideFailures, retryBudget, timeoutOnTime, endpointEjected, noDuplicates, rateLimited, retryBodyBound, grpcRetries, retryStorm, perTryTimeout, idleTimeout, requestHeaders, failfast, refusedStream]
     public static let outbound: [Story] = [routesAndWeights, routeFilters, failover, routeChangesLive]
     public static let balancing: [Story] = [slowServer, fastFailures, allEjected, opaqueSpread]

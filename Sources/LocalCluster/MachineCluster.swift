@@ -222,6 +222,11 @@ public final class MachineCluster {
         try wait("port \(port) of \(pod.name) to listen") { isListening }
     }
 
+    /// Sockets of a pod, for code of this process that speaks from there.
+    func host(of pod: LocalPod) -> any Host {
+        NamespaceHost(host, in: pod.place, resolver: ResolverConfiguration(servers: [SocketAddress(hubAddress, 53)], searchDomains: []))
+    }
+
     // MARK: Programs
 
     /// What a program left behind.

@@ -13,9 +13,10 @@ struct Weft: ParsableCommand {
               weft inject deployment.yaml | kubectl apply -f -
               weft cluster api --data-dir ./cluster --kubeconfig ./kubeconfig
               weft demo
+              weft differential
             """,
         version: Version.text,
-        subcommands: [Simulate.self, Replay.self, InjectCommand.self, UninjectCommand.self, ClusterCommand.self, DemoCommand.self])
+        subcommands: [Simulate.self, Replay.self, InjectCommand.self, UninjectCommand.self, ClusterCommand.self, DemoCommand.self, DifferentialCommand.self])
 }
 
 Weft.main()

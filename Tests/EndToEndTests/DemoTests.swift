@@ -101,6 +101,15 @@ import Testing
         try expectNothingLeft(of: "wf\(child.pid)")
     }
 
+    @Test func `drawn exchanges come out the same on the machine and in the simulator`() throws {
+        try needRoot()
+        let result = try ChildProcess.run(Self.weft(["differential", "--count", "150", "--seed", "9", "--json"]))
+        let json = try Value(json: Array(result.output.utf8))
+        #expect(result.status == 0 && json.items("differences").isEmpty && json.items("failures").isEmpty, "\(result.output)")
+        #expect(json.number("exchanges") == 150 && json.number("reachedServer") ?? 0 > 100)
+        #expect(json.text("trace")?.hasPrefix("TRACE v1 seed=9 ") == true)
+    }
+
     @Test func `a missing program fails with its name and leaves nothing`() throws {
         try needRoot()
         let result = try ChildProcess.run(Self.weft(["demo", "--programs", "/nonexistent"]))
