@@ -37,6 +37,49 @@ private func finish(_ pair: Pair) {
     #expect(pair.discovery.uses == 0)
 }
 
+@Suite struct RouteTableTests {
+    /// Every match of every rule looked at, in order: what the table must find without doing so.
+    private func slow(_ routes: [(hosts: [HostMatch], rules: [[HTTPMatch]])], _ head: RequestHead) -> RuleIndex? {
+        let (path, query) = RouteTable.split(head.path.description)
+        var best: (index: RuleIndex, host: Int, score: MatchScore)?
+        for (r, route) in routes.enumerated() {
+            guard let host = PreparedHosts(route.hosts).score(PreparedHosts.hostOnly(head.authority.description)) else { continue }
+            for (i, matches) in route.rules.enumerated() {
+                for match in matches.isEmpty ? [HTTPMatch()] : matches {
+                    guard let score = PreparedMatch(match).score(head, path: path, query: query) else { continue }
+                    if let best, (best.host, best.score) >= (host, score) { continue }
+                    best = (RuleIndex(route: r, rule: i, prefixBytes: score.prefixBytes), host, score)
+                }
+            }
+        }
+        return best?.index
+    }
+
+    @Test(arguments: 0..<20) func `finds what looking at every match would find`(seed: UInt64) {
+        var random = Random(seed: seed)
+        func pick<T>(_ choices: [T]) -> T { choices[random.below(choices.count)] }
+        let paths = ["", "/", "/a", "/a/", "/a/b", "/b", "//a", "/a/b/c", "a", "/%61", "*", "/caf\u{e9}", "/cafe\u{301}"]
+        func match() -> HTTPMatch {
+            var match = HTTPMatch()
+            match.path = pick([nil, .exact(pick(paths)), .prefix(pick(paths)), .prefix(pick(paths)), .regex(pick(["/a.*", "/[ab]", ".*", "("]))])
+            if random.chance(1, in: 4) { match.method = pick([.get, .post]) }
+            if random.chance(1, in: 5) { match.headers = [(name: "x-a", value: .exact("1"))] }
+            return match
+        }
+        for _ in 0..<50 {
+            let hosts: [[HostMatch]] = [[], [], [.exact("API.demo")], [.suffix(["demo"])], [.exact("other"), .suffix(["demo"])]]
+            let routes = (0..<(1 + random.below(6))).map { _ in (hosts: pick(hosts), rules: (0..<(1 + random.below(3))).map { _ in (0..<random.below(4)).map { _ in match() } }) }
+            let table = RouteTable(routes)
+            for _ in 0..<20 {
+                let head = RequestHead(
+                    method: pick([.get, .post]), authority: HTTPText(pick(["api.demo", "API.demo:80", "x.y.demo", "demo", "[::1]:80", ""])), path: HTTPText(pick(paths) + pick(["", "/x", "?q=/b"])),
+                    headers: pick([[:], ["x-a": "1"]]))
+                #expect(table.find(head) == slow(routes, head), "\(head.authority) \(head.path) in \(routes)")
+            }
+        }
+    }
+}
+
 @Suite struct RedirectTests {
     @Test(arguments: [
         ("/foo/bar", "/foo", "/xyz", "/xyz/bar"), ("/foo", "/foo", "/xyz", "/xyz"), ("/foo/", "/foo", "/xyz", "/xyz/"), ("/foo/bar", "/foo", "/", "/bar"),

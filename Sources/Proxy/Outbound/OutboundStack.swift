@@ -118,8 +118,9 @@ final class OutboundStack {
     func tls(_ serverName: String, _ then: @escaping (Result<OpaqueEndpoint, Refusal>) -> Void) {
         guard case .tls(let routes)? = target?.policy.kind else { return opaque(then) }
         var best: (score: Int, route: TLSRoute)?
+        let host = PreparedHosts.hostOnly(serverName)
         for route in routes {
-            if let score = RouteTable.score(route.serverNames, serverName), score > best?.score ?? -1 { best = (score, route) }
+            if let score = PreparedHosts(route.serverNames).score(host), score > best?.score ?? -1 { best = (score, route) }
         }
         guard let route = best?.route else { return then(.failure(Refusal("\(address): no TLS route for \(serverName)"))) }
         if let refusal = route.refusal { return then(.failure(Refusal("\(address): \(refusal)"))) }

@@ -12,78 +12,137 @@ struct RuleIndex: Equatable {
     var prefixBytes: Int?
 }
 
-/// The hosts and matches of a list of routes, prepared once for many requests.
+/// The hosts and matches of a list of routes, prepared once for many requests. Matches that name a path are found by its first segment,
+/// so that a hundred routes of a service cost a request no more than those that begin as it does.
 struct RouteTable {
     private struct Entry {
         var index: RuleIndex
-        var hosts: [HostMatch]
-        var matches: [PreparedMatch]
+        var hosts: PreparedHosts
+        /// nil: the rule has no matches and takes everything.
+        var match: PreparedMatch?
     }
 
+    /// In the order of the list, one for each match of each rule.
     private var entries: [Entry] = []
+    /// Indices into `entries` by the first segment of the path that they name; look-up only.
+    private var bySegment: [Substring: [Int]] = [:]
+    /// Those that a path's first segment does not decide.
+    private var others: [Int] = []
     /// A list whose only rule takes every request is answered without looking at the request.
     private var trivial: RuleIndex?
 
     /// `routes`: hosts, and the matches of each rule.
     init(_ routes: [(hosts: [HostMatch], rules: [[HTTPMatch]])]) {
         for (r, route) in routes.enumerated() {
+            let hosts = PreparedHosts(route.hosts)
             for (i, matches) in route.rules.enumerated() {
-                entries.append(Entry(index: RuleIndex(route: r, rule: i), hosts: route.hosts, matches: matches.map(PreparedMatch.init)))
+                let prepared: [PreparedMatch?] = matches.isEmpty ? [nil] : matches.map { PreparedMatch($0) }
+                for match in prepared {
+                    if let segment = match?.firstSegment { bySegment[segment, default: []].append(entries.count) } else { others.append(entries.count) }
+                    entries.append(Entry(index: RuleIndex(route: r, rule: i), hosts: hosts, match: match))
+                }
             }
         }
-        if entries.count == 1, entries[0].hosts.isEmpty, entries[0].matches.isEmpty || entries[0].matches.contains(where: { $0.isEverything }) {
-            trivial = entries[0].index
-            trivial?.prefixBytes = entries[0].matches.contains { $0.isPrefix } ? 1 : nil
+        if let first = entries.first, first.hosts.isEmpty, entries.allSatisfy({ $0.index == first.index && $0.match?.isEverything ?? true }) {
+            trivial = first.index
+            trivial?.prefixBytes = entries.contains { $0.match?.isPrefix == true } ? 1 : nil
         }
     }
 
     func find(_ head: RequestHead) -> RuleIndex? {
         if let trivial { return trivial }
-        let host = "\(head.authority)"
-        let (path, query) = Self.split("\(head.path)")
-        var best: (index: RuleIndex, host: Int, score: MatchScore)?
-        for entry in entries {
-            guard let hostScore = Self.score(entry.hosts, host) else { continue }
-            let score: MatchScore
-            if entry.matches.isEmpty {
-                score = MatchScore()
-            } else {
-                guard let found = entry.matches.compactMap({ $0.score(head, path: path, query: query) }).max() else { continue }
+        let (path, query) = Self.split(head.path.description)
+        var search = Search(head: head, path: path, query: query)
+        if let segment = Self.firstSegment(path), let found = bySegment[segment] { for i in found { search.consider(entries[i], i) } }
+        for i in others { search.consider(entries[i], i) }
+        return search.best?.index
+    }
+
+    /// The best of the matches looked at so far.
+    private struct Search {
+        let head: RequestHead
+        let path: Substring
+        let query: Substring
+        /// In lower case and without its port, once a route has asked for it.
+        private var host: String?
+        var best: (index: RuleIndex, host: Int, score: MatchScore, order: Int)?
+
+        init(head: RequestHead, path: Substring, query: Substring) {
+            self.head = head
+            self.path = path
+            self.query = query
+        }
+
+        mutating func consider(_ entry: Entry, _ order: Int) {
+            guard let hostScore = score(entry.hosts) else { return }
+            var score = MatchScore()
+            if let match = entry.match {
+                guard let found = match.score(head, path: path, query: query) else { return }
                 score = found
             }
-            if let best, (best.host, best.score) >= (hostScore, score) { continue }
-            best = (RuleIndex(route: entry.index.route, rule: entry.index.rule, prefixBytes: score.prefixBytes), hostScore, score)
-        }
-        return best?.index
-    }
-
-    /// nil: no match. More is more specific: 0 for any host, then suffixes by their number of labels, then exact.
-    static func score(_ hosts: [HostMatch], _ authority: String) -> Int? {
-        if hosts.isEmpty { return 0 }
-        let host = hostOnly(authority)
-        var best: Int?
-        for match in hosts {
-            switch match {
-            case .exact(let name): if name.lowercased() == host { return .max }
-            case .suffix(let labels):
-                let reversed = host.split(separator: ".").reversed().map(String.init)
-                if reversed.count > labels.count, reversed[..<labels.count].elementsEqual(labels.map { $0.lowercased() }) { best = max(best ?? 0, 1 + labels.count) }
+            if let best {
+                if (hostScore, score) < (best.host, best.score) { return }
+                if (best.host, best.score) >= (hostScore, score), best.order < order { return }
             }
+            best = (RuleIndex(route: entry.index.route, rule: entry.index.rule, prefixBytes: score.prefixBytes), hostScore, score, order)
         }
-        return best
+
+        private mutating func score(_ hosts: PreparedHosts) -> Int? {
+            if hosts.isEmpty { return 0 }
+            let name = host ?? PreparedHosts.hostOnly(head.authority.description)
+            host = name
+            return hosts.score(name)
+        }
     }
 
-    /// In lower case and without its port.
-    private static func hostOnly(_ authority: String) -> String {
-        let lower = authority.lowercased()
-        if lower.hasPrefix("["), let end = lower.firstIndex(of: "]") { return String(lower[...end]) }
-        guard let colon = lower.lastIndex(of: ":") else { return lower }
-        return String(lower[..<colon])
+    /// `/a/b` has `a`; nil: none, and so nothing can be said by it.
+    fileprivate static func firstSegment(_ path: Substring) -> Substring? {
+        guard path.utf8.first == UInt8(ascii: "/") else { return nil }
+        let rest = path.dropFirst()
+        let segment = rest[..<(rest.utf8.firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex)]
+        return segment.isEmpty ? nil : segment
     }
 
     static func split(_ target: String) -> (path: Substring, query: Substring) {
         guard let mark = target.firstIndex(of: "?") else { return (Substring(target), "") }
         return (target[..<mark], target[target.index(after: mark)...])
+    }
+}
+
+/// The hosts of a route in lower case.
+struct PreparedHosts {
+    private var exact: [String] = []
+    /// Labels from the last to the first.
+    private var suffixes: [[String]] = []
+
+    init(_ hosts: [HostMatch]) {
+        for host in hosts {
+            switch host {
+            case .exact(let name): exact.append(name.lowercased())
+            case .suffix(let labels): suffixes.append(labels.map { $0.lowercased() })
+            }
+        }
+    }
+
+    /// Any host will do.
+    var isEmpty: Bool { exact.isEmpty && suffixes.isEmpty }
+
+    /// nil: no match. More is more specific: 0 for any host, then suffixes by their number of labels, then exact.
+    /// `host`: as `hostOnly` gives it.
+    func score(_ host: String) -> Int? {
+        if isEmpty { return 0 }
+        if exact.contains(host) { return .max }
+        if suffixes.isEmpty { return nil }
+        let reversed = host.split(separator: ".").reversed().map(String.init)
+        return suffixes.filter { reversed.count > $0.count && reversed.starts(with: $0) }.map { 1 + $0.count }.max()
+    }
+
+    /// In lower case and without its port.
+    static func hostOnly(_ authority: String) -> String {
+        let lower = authority.lowercased()
+        if lower.hasPrefix("["), let end = lower.firstIndex(of: "]") { return String(lower[...end]) }
+        guard let colon = lower.lastIndex(of: ":") else { return lower }
+        return String(lower[..<colon])
     }
 }
 
@@ -151,6 +210,14 @@ struct PreparedMatch {
     }
 
     var isEverything: Bool { method == nil && headers.isEmpty && query.isEmpty && (path == nil || isPrefix) }
+    /// Every path that it takes begins with this segment; nil: it names none.
+    fileprivate var firstSegment: Substring? {
+        switch path {
+        case .exact(let text)?, .prefix(let text)?: RouteTable.firstSegment(Substring(text))
+        case .regex?, .never?, nil: nil
+        }
+    }
+
     /// Of every path.
     fileprivate var isPrefix: Bool { if case .prefix("/")? = path { true } else { false } }
 
