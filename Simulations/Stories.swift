@@ -3,7 +3,9 @@
 import Scenario
 
 public enum Stories {
-    public static let all: [Story] = basics + identity + policy + faults + cluster + reliability + outbound + balancing + stale + detection + demo + worlds + negative
+    public static let all: [Story] =
+        basics + identity + policy + faults + cluster + reliability + outbound + balancing + stale + detection + telemetry
+        + demo + worlds + negative
 
     public static let basics: [Story] = [twoPodsMTLS, keepAliveAndBodies, opaqueTCP, serverSpeaksFirst, unmeshedClient, http2AndGRPC]
     public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal]
@@ -17,5 +19,6 @@ public enum Stories {
     public static let balancing: [Story] = [slowServer, fastFailures, allEjected, opaqueSpread]
     public static let stale: [Story] = [scaleDown, addressReused, controllerLost, headlessPod, emptyBackend, silentController, discoveryIdle]
     public static let detection: [Story] = [greetingLate, firstSegmentTiny, silentStranger, mixedProtocols]
+    public static let telemetry: [Story] = [accessLog, apacheLog, traces, collectorDown]
     public static let negative: [Story] = [plaintextLeak, duplicatedRequest]
 }

@@ -51,12 +51,20 @@ private final class LinuxLogWriter {
 
     func write(_ level: Log.Level, _ target: String, _ message: String) {
         line.removeAll()
+        if target == Log.servedTarget { return bare(message) }
         switch format {
         case .plain: plain(level, target, message)
         case .json: json(level, target, message)
         }
         // A log that cannot be written is lost: there is nobody to tell.
         _ = line.withUnsafeBytes { clinux_write(descriptor, $0.baseAddress, $0.count) }
+    }
+
+    /// On stderr, where Linkerd's proxy has its access log.
+    private func bare(_ message: String) {
+        line.append(string: message)
+        line.append(0x0a)
+        _ = line.withUnsafeBytes { clinux_write(2, $0.baseAddress, $0.count) }
     }
 
     private func plain(_ level: Log.Level, _ target: String, _ message: String) {

@@ -49,6 +49,12 @@ public struct Log {
         self.sink = sink
     }
 
+    /// Where `served` lines go; hosts keep them apart from the rest.
+    public static let servedTarget = "_access_log"
+
+    /// A line of the access log: for programs, whole as it is, whatever the filter says.
+    public func served(_ line: String) { sink(.info, Self.servedTarget, line) }
+
     @inline(__always)
     public func callAsFunction(_ level: Level, _ target: StaticString, _ message: @autoclosure () -> String) {
         if level >= control.lowest, control.allows(level, target) { sink(level, target.description, message()) }

@@ -50,6 +50,15 @@ public enum ProxyLimits {
     static let loopsMax = 256
     /// Connections to the admin server. Unit: connections. When full: new ones are reset. Source: ours; probes and scrapers are few.
     static let adminConnectionsMax = 256
+    /// Spans that wait for the collector. Unit: spans. When full: further ones are dropped, and that is logged once.
+    /// Source: linkerd2-proxy linkerd/opentelemetry: a channel of 100 before a batch of 1000.
+    static let spansWaitingMax = 1_100
+    /// Spans of one export. Unit: spans. When full: sent at once. Source: linkerd2-proxy linkerd/opentelemetry.
+    static let spansBatchMax = 1_000
+    /// How long a span waits for company. Source: linkerd2-proxy linkerd/opentelemetry.
+    static let spansDelayMax = Interval.seconds(10)
+    /// How long a collector may take for a batch; then it is lost. Source: OpenTelemetry, OTEL_EXPORTER_OTLP_TIMEOUT of 10 s.
+    static let spansExportTimeout = Interval.seconds(10)
     /// Body of an admin request. Unit: bytes. When full: 413. Source: a log filter is a line.
     static let adminBodyBytesMax = 8 * 1024
 }

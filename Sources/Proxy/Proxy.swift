@@ -39,6 +39,7 @@ public final class Proxy {
         var gates: [AcceptGate]
         var admin: AdminServer
         var process: ProcessSeries
+        var tracer: Tracer?
     }
 
     public init(host: any Host) { self.host = host }
@@ -101,10 +102,9 @@ public final class Proxy {
         var left = 2
         let drained = { [self] in
             left -= 1
-            if left == 0 {
-                host.log(.debug, "linkerd_app", "Shutdown completed gracefully")
-                end(0)
-            }
+            guard left == 0 else { return }
+            host.log(.debug, "linkerd_app", "Shutdown completed gracefully")
+            if let tracer = parts.tracer { tracer.finish { [self] in end(0) } } else { end(0) }
         }
         parts.inbound.drain(drained)
         parts.outbound.drain(drained)
@@ -154,6 +154,14 @@ public final class Proxy {
 
         let inbound = InboundServer(batch: batch, configuration: configuration, identity: identity, policies: policies, registry: metrics)
         let outbound = OutboundServer(batch: batch, configuration: configuration, identity: identity, discovery: discovery, registry: metrics)
+        let tracer = configuration.tracing.map { settings in
+            let client = ControlClient(
+                batch: batch, resolver: resolver, service: settings.collector, configuration: configuration, series: series("opentelemetry", Families.collectorBalancer, settings.collector),
+                credentials: credentials)
+            return Tracer(host: host, settings: settings, client: client, registry: metrics)
+        }
+        inbound.http.tracer = tracer
+        outbound.tracer = tracer
         let port = InboundPort(port: configuration.adminListen.port, batch: batch, configuration: configuration, policies: policies, registry: metrics)
         let pages = AdminPages(
             settings: host.settings, control: host.log.control, isShutdownEnabled: configuration.isShutdownEndpointEnabled,
@@ -169,7 +177,7 @@ public final class Proxy {
         return Parts(
             configuration: configuration, resolver: resolver, identity: identity, clients: [destination, policy], discovery: discovery, policies: policies,
             inbound: inbound, outbound: outbound, gates: [AcceptGate(inbound), AcceptGate(outbound)],
-            admin: AdminServer(batch: batch, identity: identity, port: port, pages: pages), process: process)
+            admin: AdminServer(batch: batch, identity: identity, port: port, pages: pages), process: process, tracer: tracer)
     }
 
     private func serve() {
@@ -185,14 +193,15 @@ public final class Proxy {
     /// Source: linkerd2-proxy/src/main.rs; `linkerd diagnostics` and people look for these lines.
     private func announce(_ configuration: Configuration) {
         func line(_ text: String) { host.log(.info, Self.target, text) }
+        func service(_ service: Configuration.Service) -> String { "\(service.authority)" + (service.identity.map { " (\($0))" } ?? "") }
         line("Using single-threaded proxy runtime")
         line("Admin interface on \(configuration.adminListen)")
         line("Inbound interface on \(configuration.inboundListen)")
         for address in configuration.outboundListen { line("Outbound interface on \(address)") }
         line("Tap DISABLED")
+        if let tracing = configuration.tracing { line("OpenTelemetry tracing collector at \(service(tracing.collector))") }
         line("SNI is \(configuration.identity.localName)")
         line("Local identity is \(configuration.identity.localID)")
-        func service(_ service: Configuration.Service) -> String { "\(service.authority)" + (service.identity.map { " (\($0))" } ?? "") }
         line("Destinations resolved via \(service(configuration.destination))")
         line("Policies resolved via \(service(configuration.policy))")
         line("Identity verified via \(service(configuration.identity.service))")
@@ -225,6 +234,7 @@ public final class Proxy {
             parts.identity.stop()
             parts.discovery.stop()
             parts.policies.stop()
+            parts.tracer?.stop()
             for client in parts.clients { client.close() }
             parts.admin.close()
         }

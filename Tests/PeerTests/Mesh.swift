@@ -145,6 +145,8 @@ final class MeshPeers {
         case grpc = 8004
         /// `sockets.py`, WebSocket.
         case socket = 8005
+        /// `collector.py`, OpenTelemetry.
+        case collector = 4317
         /// `openssl s_server`, TLS of the application's own.
         case tls = 8443
         /// socat, marked opaque.
@@ -160,7 +162,9 @@ final class MeshPeers {
 
             """
         for name in ["near", "far", "bare"] {
-            let annotations = (name == "bare" ? ["linkerd.io/inject: disabled"] : []) + ["config.linkerd.io/opaque-ports: \"9000\""]
+            let collector = "[{\"name\": \"LINKERD2_PROXY_TRACE_COLLECTOR_SVC_ADDR\", \"value\": \"127.0.0.1:\(Port.collector.rawValue)\"}]"
+            let annotations =
+                (name == "bare" ? ["linkerd.io/inject: disabled"] : []) + ["config.linkerd.io/opaque-ports: \"9000\"", "config.linkerd.io/access-log: json", "config.linkerd.io/proxy-additional-env: '\(collector)'"]
             text += """
                 ---
                 {apiVersion: v1, kind: ServiceAccount, metadata: {name: \(name), namespace: peers}}

@@ -114,16 +114,16 @@ extension Configuration {
         read("OUTBOUND_DISABLE_INFORMATIONAL_HEADERS", "false", "errors carry no l5d-proxy headers; always so for an ingress"),
         inert("CORES", "", "older spelling of CORES_MIN"), inert("CORES_MIN", "", "loops at least"), inert("CORES_MAX", "1", "loops at most"),
         inert("CORES_MAX_RATIO", "", "loops at most, as a share of the machine's cores"), read("LOG", Configuration.logFilterDefault, "which lines are logged"),
-        read("LOG_FORMAT", "PLAIN", "PLAIN or JSON"), inert("ACCESS_LOG", "", "apache or json: requests served, on stderr"),
+        read("LOG_FORMAT", "PLAIN", "PLAIN or JSON"), read("ACCESS_LOG", "", "apache or json: requests served, on stderr"),
     ]
 
     private static let telemetry = [
         read("METRICS_RETAIN_IDLE", "10m", "how long series are shown that nobody counts in"), read("INBOUND_METRICS_AUTHORITY_LABELS", "", "unsafe: inbound series carry the authority"),
         read("OUTBOUND_METRICS_HOSTNAME_LABELS", "false", "route series carry the hostname asked for"), inert("TAP_SVC_NAME", "", "who may tap; unset: nobody"),
-        inert("TRACE_COLLECTOR_SVC_ADDR", "", "where spans go; unset: nowhere"), inert("TRACE_COLLECTOR_SVC_NAME", "", "its identity; required with the address unless on loopback"),
-        inert("TRACE_SERVICE_NAME", "linkerd-proxy", "service.name of spans"), inert("TRACE_ATTRIBUTES_PATH", "", "file of the pod's labels, for spans"),
-        inert("TRACE_EXTRA_ATTRIBUTES", "", "further attributes of spans, a line each"), inert("OTEL_RESOURCE_ATTRIBUTES", "", "further attributes of spans, commas between"),
-        inert("HOSTNAME", "", "host.name of spans"),
+        read("TRACE_COLLECTOR_SVC_ADDR", "", "where spans go; unset: nowhere"), read("TRACE_COLLECTOR_SVC_NAME", "", "its identity; required with the address unless on loopback"),
+        read("TRACE_SERVICE_NAME", "linkerd-proxy", "service.name of spans"), read("TRACE_ATTRIBUTES_PATH", "", "file of the pod's labels, for spans"),
+        read("TRACE_EXTRA_ATTRIBUTES", "", "further attributes of spans, a line each"), read("OTEL_RESOURCE_ATTRIBUTES", "", "further attributes of spans, commas between"),
+        read("HOSTNAME", "", "host.name of spans"),
         Variable(name: "TRACE_PROTOCOL", fallback: "", meaning: "older releases' choice of protocol", standing: .idle),
         Variable(name: "TRACE_ANNOTATIONS_PATH", fallback: "", meaning: "older releases' file of annotations", standing: .idle),
     ]

@@ -43,6 +43,8 @@ final class HTTPExchange: HTTPStreamHandler {
     var profileRoute: ProfileRoutes.Route?
     /// Timeouts and retries; nil for routes without.
     var attempts: Attempts?
+    /// Of requests that belong to a trace, if there is a collector.
+    var trace: RequestTrace?
     /// The endpoint's load counts this request as in flight.
     var isLoadHeld = false
     /// Our own errors say what went wrong in `l5d-proxy-error`.
@@ -375,6 +377,7 @@ final class HTTPExchange: HTTPStreamHandler {
         attempts = nil
         endpoint = nil
         counters = nil
+        trace = nil
         link = nil
     }
 }

@@ -46,11 +46,16 @@ final class InboundHTTP: HTTPExchangeOwner {
     private var inFlight = 0
     private let inFlightMax: Int
     private let namesAuthorities: Bool
+    /// nil: nobody reads one.
+    private let accessLog: AccessLog?
+    /// nil: there is no collector.
+    var tracer: Tracer?
 
     init(host: any Host, configuration: Configuration, registry: MetricsRegistry) {
         self.host = host
         inFlightMax = configuration.inbound.requestsInFlightMax
         namesAuthorities = configuration.hasInboundAuthorityLabels
+        accessLog = configuration.accessLog.map { AccessLog($0) }
         self.registry = registry
     }
 
@@ -58,6 +63,7 @@ final class InboundHTTP: HTTPExchangeOwner {
         let exchange = HTTPExchange(caller: stream, head: head, endStream: endStream, host: host, owner: self)
         exchange.informs = link.client.identity != nil
         exchange.link = link
+        tracer?.began(exchange)
         inFlight += 1
         guard inFlight <= inFlightMax else { return exchange.fail(.loadShed) }
         guard let port = link.port else { return exchange.fail(.routeNotFound) }
@@ -116,10 +122,13 @@ final class InboundHTTP: HTTPExchangeOwner {
         exchange.responseFrames = counters.route.responseFrames
         exchange.counters = counters
         let singleUse = head.version == .http10 || head.authority.isEmpty
+        tracer?.asks(exchange, &head)
         exchange.send(head, through: port.client(link.target, version: head.version), singleUse: singleUse)
     }
 
     func rewrite(_ head: inout ResponseHead, of exchange: HTTPExchange) {
+        if let accessLog { tell(accessLog, exchange, head) }
+        tracer?.answered(exchange, head, direction: "inbound")
         if let original = exchange.originalVersion {
             head.headers.set("l5d-orig-proto", original == .http10 ? "HTTP/1.0" : "HTTP/1.1")
             head.version = .http2
@@ -138,8 +147,19 @@ final class InboundHTTP: HTTPExchangeOwner {
         }
     }
 
+    private func tell(_ accessLog: AccessLog, _ exchange: HTTPExchange, _ head: ResponseHead?) {
+        guard let link = exchange.link else { return }
+        let total = host.now - exchange.started
+        host.log.served(
+            accessLog.line(
+                AccessRecord(
+                    client: link.client.address, identity: link.client.identity, time: host.wall - total, head: exchange.head, status: head?.status,
+                    responseBytes: head?.headers.first("content-length"), total: total, processing: (exchange.sent ?? host.now) - exchange.started)))
+    }
+
     func ended(_ exchange: HTTPExchange) {
         inFlight -= 1
+        if let accessLog, exchange.status == nil { tell(accessLog, exchange, nil) }
         if let label = exchange.error?.inboundLabel { registry.metric(Families.inboundRequestErrors, [("error", label)] + (exchange.link?.decidedLabels ?? [])).increment() }
         guard let counters = exchange.counters else { return }
         counters.series.countResponse(status: exchange.status ?? 0, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: exchange.isCancelled ? "h2(CANCEL)" : "")

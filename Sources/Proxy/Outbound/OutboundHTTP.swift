@@ -15,6 +15,8 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
     private var inFlight = 0
     private let inFlightMax: Int
     private var random: Random
+    /// nil: there is no collector.
+    var tracer: Tracer?
     /// Look-up only.
     private var errors: [String: Metric] = [:]
 
@@ -30,6 +32,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
     func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool, stack: OutboundStack) {
         let exchange = HTTPExchange(caller: stream, head: head, endStream: endStream, host: host, owner: self)
         exchange.informs = informs
+        tracer?.began(exchange)
         inFlight += 1
         guard inFlight <= inFlightMax else { return exchange.fail(.loadShed) }
         if let refusal = head.malformedUpgrade { return exchange.answer(ResponseHead(status: 400, headers: ["content-length": "0", "l5d-proxy-error": refusal])) }
@@ -78,6 +81,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
     }
 
     func attemptEnded(_ exchange: HTTPExchange, error: ProxyError?) {
+        tracer?.attemptEnded(exchange, direction: "outbound")
         // What could not be reached is a 502 or a 504 by the time that a route sees it.
         let status = exchange.status ?? (error?.routeLabel == nil ? error?.status : nil) ?? 0
         if let endpoint = exchange.endpoint {
@@ -124,10 +128,12 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         endpoint.series.countRequest()
         endpoint.breaker?.took(exchange)
         exchange.profileRoute?.actual.countRequest()
+        tracer?.asks(exchange, &head)
         exchange.send(head, through: client, singleUse: singleUse && client.version != .http2)
     }
 
     func rewrite(_ head: inout ResponseHead, of exchange: HTTPExchange) {
+        tracer?.answered(exchange, head, direction: "outbound")
         if exchange.error == nil {
             // Another proxy's hints are for us, not for the application.
             head.headers.removeAll("l5d-proxy-error")

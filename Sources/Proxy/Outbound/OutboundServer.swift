@@ -34,6 +34,9 @@ public final class OutboundServer: AcceptHandler {
         self.registry = registry
     }
 
+    /// nil: there is no collector.
+    var tracer: Tracer? { didSet { http.tracer = tracer } }
+
     /// Binds and accepts.
     func start() throws(HostFailure) { try start(through: self) }
 
