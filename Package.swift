@@ -97,7 +97,7 @@ let package = Package(
         .executableTarget(name: "weft-bench", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "Transport", "Kube", "Linux", "APIServer", "Simulator", "Scenario", "Load", "CDeterminism"], swiftSettings: strict),
     ]
         + [
-            ("Base", []), ("Documents", ["Base", "Fuzzing", "OrderedCollections"]), ("HTTP", ["Base", "Fuzzing"]), ("TLS", ["Base", "Fuzzing", "CDeterminism"]), ("DNS", ["Base", "Fuzzing"]),
+            ("Base", ["Fuzzing"]), ("Documents", ["Base", "Fuzzing", "OrderedCollections"]), ("HTTP", ["Base", "Fuzzing"]), ("TLS", ["Base", "Fuzzing", "CDeterminism"]), ("DNS", ["Base", "Fuzzing"]),
             ("GRPC", ["Base", "Fuzzing", "HTTP"]), ("MeshAPI", ["Base"]), ("Capture", ["Base", "Fuzzing", "HTTP"]), ("Platform", ["Base"]),
             ("Transport", ["Base", "Fuzzing", "Platform", "HTTP", "TLS", "DNS", "GRPC", "Simulator"]),
             ("Kube", ["Base", "Fuzzing", "Documents", "Platform", "HTTP", "TLS", "Transport", "APIServer", "Simulator", "DNS"]),

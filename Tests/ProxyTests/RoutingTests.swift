@@ -80,6 +80,38 @@ private func finish(_ pair: Pair) {
     }
 }
 
+@Suite struct ProfileRoutesTests {
+    @Test(arguments: 0..<20) func `the first route of the list that fits takes a request`(seed: UInt64) {
+        var random = Random(seed: seed)
+        func pick<T>(_ choices: [T]) -> T { choices[random.below(choices.count)] }
+        typealias Condition = ServiceProfile.Route.Condition
+        func condition(_ depth: Int) -> Condition {
+            switch random.below(depth > 2 ? 2 : 5) {
+            case 0: .method(pick([.get, .post]))
+            case 1: .path(regex: pick(["/a", "/a/.*", "/a.*", "/b/[^/]*", ".*", "/", "(/a|/b)", "/a/b", "(?i)/A/b", "("]))
+            case 2: .any((0..<random.below(3)).map { _ in condition(depth + 1) })
+            case 3: .not(condition(depth + 1))
+            default: .all((0..<random.below(3)).map { _ in condition(depth + 1) })
+            }
+        }
+        for _ in 0..<50 {
+            var profile = ServiceProfile()
+            profile.routes = (0..<(1 + random.below(8))).map { i in
+                var route = ServiceProfile.Route(condition: condition(0))
+                route.labels = [Label(name: "route", value: "\(i)")]
+                return route
+            }
+            let routes = ProfileRoutes(profile, name: "web:80", direction: "outbound", registry: MetricsRegistry())
+            for _ in 0..<20 {
+                let head = RequestHead(method: pick([.get, .post]), authority: "web", path: HTTPText(pick(["/", "/a", "/a/b", "/A/b", "/ab", "/b/", "/b/c", "/b/c/d", "*", "/a?x=/b"])))
+                let path = RouteTable.split(head.path.description).path
+                let expected = profile.routes.first { ProfileRoutes.Prepared($0.condition).matches(head.method, path) }
+                #expect(routes.find(head).profile.labels.map(\.value) == expected?.labels.map(\.value) ?? [], "\(head.method) \(head.path) of \(profile.routes.map(\.condition))")
+            }
+        }
+    }
+}
+
 @Suite struct RedirectTests {
     @Test(arguments: [
         ("/foo/bar", "/foo", "/xyz", "/xyz/bar"), ("/foo", "/foo", "/xyz", "/xyz"), ("/foo/", "/foo", "/xyz", "/xyz/"), ("/foo/bar", "/foo", "/", "/bar"),

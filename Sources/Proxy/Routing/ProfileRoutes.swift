@@ -8,7 +8,7 @@ import Platform
 
 final class ProfileRoutes {
     final class Route {
-        fileprivate let condition: Prepared
+        let condition: Prepared
         let profile: ServiceProfile.Route
         /// Requests of this route may need more than forwarding.
         let hasPlan: Bool
@@ -32,9 +32,9 @@ final class ProfileRoutes {
     }
 
     /// A condition with its expressions compiled. One that cannot be compiled matches nothing.
-    fileprivate indirect enum Prepared {
+    indirect enum Prepared {
         case all([Prepared]), any([Prepared]), not(Prepared)
-        case path(Regex<AnyRegexOutput>)
+        case path(RegularExpression)
         case method(HTTPMethod)
         case never
 
@@ -45,7 +45,16 @@ final class ProfileRoutes {
             case .not(let part): self = .not(Prepared(part))
             case .method(let method): self = .method(method)
             case .path(let text):
-                do { self = .path(try Regex(text)) } catch { self = .never }
+                do throws(Refusal) { self = .path(try RegularExpression(text)) } catch { self = .never }
+            }
+        }
+
+        /// Every path that it takes begins with this segment; nil: it names none.
+        var firstSegment: Substring? {
+            switch self {
+            case .all(let parts): parts.lazy.compactMap(\.firstSegment).first
+            case .path(let expression): expression.firstSegment
+            case .any, .not, .method, .never: nil
             }
         }
 
@@ -56,7 +65,7 @@ final class ProfileRoutes {
             case .not(let part): !part.matches(method, path)
             case .method(let wanted): method == wanted
             // Expressions of profiles are anchored at both ends.
-            case .path(let regex): (try? regex.wholeMatch(in: path)) != nil
+            case .path(let expression): expression.matchesWhole(path)
             case .never: false
             }
         }
@@ -64,6 +73,10 @@ final class ProfileRoutes {
 
     private let routes: [Route]
     private let rest: Route
+    /// Indices into `routes`, in order, by the first segment of the path that they name; look-up only.
+    private var bySegment: [Substring: [Int]] = [:]
+    /// Those that a path's first segment does not decide, in order.
+    private var others: [Int] = []
 
     /// `name` is the profile's `name:port`.
     init(_ profile: ServiceProfile, name: String, direction: String, registry: MetricsRegistry) {
@@ -74,12 +87,24 @@ final class ProfileRoutes {
         }
         routes = profile.routes.map(made)
         rest = made(ServiceProfile.Route(condition: .all([])))
+        for (i, route) in routes.enumerated() {
+            if let segment = route.condition.firstSegment { bySegment[segment, default: []].append(i) } else { others.append(i) }
+        }
     }
 
     /// The route of a request, or the one that stands for all others.
     func find(_ head: RequestHead) -> Route {
-        let path = RouteTable.split("\(head.path)").path
-        return routes.first { $0.condition.matches(head.method, path) } ?? rest
+        let path = RouteTable.split(head.path.description).path
+        let named = RouteTable.firstSegment(path).flatMap { bySegment[$0] } ?? []
+        // The first of the list, whichever index it stands in.
+        var (n, o) = (0, 0)
+        while n < named.count || o < others.count {
+            let isNamed = o == others.count || (n < named.count && named[n] < others[o])
+            let route = routes[isNamed ? named[n] : others[o]]
+            if isNamed { n += 1 } else { o += 1 }
+            if route.condition.matches(head.method, path) { return route }
+        }
+        return rest
     }
 }
 

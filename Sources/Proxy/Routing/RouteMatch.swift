@@ -96,7 +96,7 @@ struct RouteTable {
     }
 
     /// `/a/b` has `a`; nil: none, and so nothing can be said by it.
-    fileprivate static func firstSegment(_ path: Substring) -> Substring? {
+    static func firstSegment(_ path: Substring) -> Substring? {
         guard path.utf8.first == UInt8(ascii: "/") else { return nil }
         let rest = path.dropFirst()
         let segment = rest[..<(rest.utf8.firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex)]
@@ -163,7 +163,7 @@ struct PreparedMatch {
     private enum Pattern {
         case exact(String)
         case prefix(String)
-        case regex(Regex<AnyRegexOutput>)
+        case regex(RegularExpression)
         case never
 
         init(_ text: HTTPMatch.Text) {
@@ -174,7 +174,7 @@ struct PreparedMatch {
         }
 
         init(regex source: String) {
-            do { self = .regex(try Regex(source)) } catch { self = .never }
+            do throws(Refusal) { self = .regex(try RegularExpression(source)) } catch { self = .never }
         }
 
         func matches(_ text: Substring) -> Bool {
@@ -184,8 +184,7 @@ struct PreparedMatch {
             case .prefix(let prefix):
                 guard text.utf8.starts(with: prefix.utf8) else { return false }
                 return prefix.hasSuffix("/") || text.utf8.count == prefix.utf8.count || text.utf8[text.utf8.index(text.utf8.startIndex, offsetBy: prefix.utf8.count)] == UInt8(ascii: "/")
-            case .regex(let regex):
-                do { return try regex.wholeMatch(in: text) != nil } catch { return false }
+            case .regex(let expression): return expression.matchesWhole(text)
             case .never: return false
             }
         }
@@ -214,7 +213,8 @@ struct PreparedMatch {
     fileprivate var firstSegment: Substring? {
         switch path {
         case .exact(let text)?, .prefix(let text)?: RouteTable.firstSegment(Substring(text))
-        case .regex?, .never?, nil: nil
+        case .regex(let expression)?: expression.firstSegment
+        case .never?, nil: nil
         }
     }
 
@@ -249,6 +249,15 @@ struct PreparedMatch {
             }
         }
         return score
+    }
+}
+
+extension RegularExpression {
+    /// Every path that it takes begins with this segment; nil: it does not say one to its end.
+    var firstSegment: Substring? {
+        let text = Substring(String(decoding: prefix, as: UTF8.self))
+        guard let segment = RouteTable.firstSegment(text) else { return nil }
+        return isLiteral || segment.endIndex < text.endIndex ? segment : nil
     }
 }
 
