@@ -74,6 +74,8 @@ extension KubeResource {
     public static let httpLocalRateLimitPolicies = KubeResource(group: "policy.linkerd.io", version: "v1alpha1", plural: "httplocalratelimitpolicies", kind: "HTTPLocalRateLimitPolicy")
     public static let egressNetworks = KubeResource(group: "policy.linkerd.io", version: "v1alpha1", plural: "egressnetworks", kind: "EgressNetwork")
     public static let externalWorkloads = KubeResource(group: "workload.linkerd.io", version: "v1beta1", plural: "externalworkloads", kind: "ExternalWorkload")
+    /// Of the Service Mesh Interface, long superseded. Source: linkerd2 2.10's destination, which reads v1alpha1.
+    public static let trafficSplits = KubeResource(group: "split.smi-spec.io", version: "v1alpha1", plural: "trafficsplits", kind: "TrafficSplit")
     public static let httpRoutes = KubeResource(group: "gateway.networking.k8s.io", version: "v1", plural: "httproutes", kind: "HTTPRoute")
     public static let grpcRoutes = KubeResource(group: "gateway.networking.k8s.io", version: "v1", plural: "grpcroutes", kind: "GRPCRoute")
 }

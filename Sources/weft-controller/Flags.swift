@@ -7,7 +7,7 @@ import ControlPlane
 
 /// Go's spelling made ArgumentParser's: one dash before a long name becomes two, and a boolean without a value is true.
 func normalized(_ arguments: [String]) -> [String] {
-    let booleans = ["tls", "enable-pprof", "enable-h2-upgrade", "enable-endpoint-slices", "enable-ipv6", "export-queue-metrics"]
+    let booleans = ["tls", "enable-pprof", "enable-h2-upgrade", "enable-endpoint-slices", "enable-ipv6", "export-queue-metrics", "ext-endpoint-zone-weights", "legacy-no-endpoints", "legacy-traffic-splits"]
     return arguments.map { argument in
         var text = argument
         if text.hasPrefix("-"), !text.hasPrefix("--"), text.utf8.count > 2 { text = "-" + text }

@@ -32,6 +32,9 @@ struct Destination: ControllerCommand {
     @Option(help: "Messages that may wait for a client.") var streamQueueCapacity = 100
     @Option(help: "Accepted: queues close their stream when full.") var exportQueueMetrics = true
     @Option(help: "JSON sent with every meshed endpoint; empty: none.") var meshedHttp2ClientParams = ""
+    @Option(help: "Endpoints in the client's own zone weigh ten times as much.") var extEndpointZoneWeights = false
+    @Option(help: "Say no_endpoints of empty and missing services, for proxies up to 2.19.") var legacyNoEndpoints = false
+    @Option(help: "Read SMI TrafficSplits, for proxies up to 2.11.") var legacyTrafficSplits = false
 
     func service() throws -> DestinationOptions {
         var options = DestinationOptions()
@@ -41,6 +44,9 @@ struct Destination: ControllerCommand {
         options.opaquePorts = PortList(defaultOpaquePorts)
         options.upgradesToHTTP2 = enableH2Upgrade
         options.usesIPv6 = enableIpv6
+        options.prefersLocalZone = extEndpointZoneWeights
+        options.sendsNoEndpoints = legacyNoEndpoints
+        options.readsTrafficSplits = legacyTrafficSplits
         guard let mode = DestinationOptions.TransportMode(rawValue: outboundTransportMode) else {
             throw ValidationError("--outbound-transport-mode \(outboundTransportMode) is neither transparent nor transport-header")
         }

@@ -5,29 +5,31 @@ import ControlPlane
 import GRPC
 import Kube
 import MeshAPI
+import Platform
 import Transport
 import Testing
 
 private struct World {
     let index = ClusterIndex()
+    let metrics = MetricsRegistry()
     let destination: DestinationService
 
     init(_ change: (inout DestinationOptions) -> Void = { _ in }) {
         var options = DestinationOptions()
         change(&options)
-        destination = DestinationService(index: index, options: options)
+        destination = DestinationService(index: index, options: options, metrics: DestinationMetrics(metrics))
     }
 
-    func get(_ path: String = "web.books.svc.cluster.local:80", token: String = "", capacity: Int = 100) -> ResponseStream<Mesh.Destination.Update> {
-        let stream = ResponseStream<Mesh.Destination.Update>(capacity: capacity)
+    func get(_ path: String = "web.books.svc.cluster.local:80", token: String = "", capacity: Int = 100) -> Said<Mesh.Destination.Update> {
+        let stream = ResponseStream<SharedMessage<Mesh.Destination.Update>>(capacity: capacity)
         destination.get(ControlPlaneTests.destination(path, token: token), stream)
-        return stream
+        return Said(stream: stream)
     }
 
-    func profile(_ path: String, token: String = "") -> ResponseStream<Mesh.Destination.DestinationProfile> {
-        let stream = ResponseStream<Mesh.Destination.DestinationProfile>()
+    func profile(_ path: String, token: String = "") -> Said<Mesh.Destination.DestinationProfile> {
+        let stream = ResponseStream<SharedMessage<Mesh.Destination.DestinationProfile>>()
         destination.getProfile(ControlPlaneTests.destination(path, token: token), stream)
-        return stream
+        return Said(stream: stream)
     }
 
     /// The one endpoint of a service with one pod.
@@ -37,6 +39,18 @@ private struct World {
         index.apply(slice("books/web-1", of: "web", [pod]))
         return get().next()?.add.addrs.first
     }
+}
+
+/// What a stream has said, out of the messages that streams share.
+private struct Said<Content> {
+    let stream: ResponseStream<SharedMessage<Content>>
+    func next() -> Content? { stream.next()?.content }
+    func drain() -> [Content] { stream.drain().map(\.content) }
+    func cancel() { stream.cancel() }
+    var status: GRPCStatus? { stream.status }
+    var isOpen: Bool { stream.isOpen }
+    var isDone: Bool { stream.isDone }
+    var overflowed: Bool { stream.overflowed }
 }
 
 @Suite struct GetTests {
@@ -348,5 +362,121 @@ private struct World {
         world.index.apply(slice("books/db-x", of: "db", [target]) { $0.endpoints[0].hostname = "db-0" })
         #expect(world.profile("db-0.db.books.svc.cluster.local:5432").next()?.opaqueProtocol == true)
         #expect(world.profile("db-1.db.books.svc.cluster.local:5432").status?.code == .notFound)
+    }
+}
+
+@Suite struct `Streams of one service` {
+    private func filled(_ world: World, _ count: Int = 2) {
+        world.index.apply(service("books/web"))
+        let pods = (1...count).map { pod("books/p\($0)", ip: "10.0.0.\($0)") }
+        for pod in pods { world.index.apply(pod) }
+        world.index.apply(slice("books/web-1", of: "web", pods) { slice in for i in slice.endpoints.indices { slice.endpoints[i].zone = i % 2 == 0 ? "a" : "b" } })
+    }
+
+    @Test func `share one view and one message, however many they are`() {
+        let world = World()
+        filled(world)
+        let streams = (0..<50).map { _ in world.get() }
+        let profiles = (0..<50).map { _ in world.profile("10.96.0.1:80") }
+        #expect(world.destination.viewCount == 2 && world.index.subscribedTopicCount == 2)
+        let first = streams[0].stream.next()
+        #expect(first != nil && streams.dropFirst().allSatisfy { $0.stream.next() === first })
+        let profile = profiles[0].stream.next()
+        #expect(profile != nil && profiles.dropFirst().allSatisfy { $0.stream.next() === profile })
+        for stream in streams { stream.cancel() }
+        for stream in profiles { stream.cancel() }
+        #expect(world.destination.viewCount == 0 && world.index.subscribedTopicCount == 0)
+    }
+
+    @Test func `are told only what became another, and a late one everything`() {
+        let world = World()
+        filled(world, 5)
+        let early = world.get()
+        #expect(early.drain().map(summary) == ["add 10.0.0.1:8080 10.0.0.2:8080 10.0.0.3:8080 10.0.0.4:8080 10.0.0.5:8080"])
+        world.index.apply(pod("books/p3", ip: "10.0.0.3") { $0.annotations["config.linkerd.io/opaque-ports"] = "8080" })
+        world.index.flush()
+        #expect(early.drain().map(summary) == ["add 10.0.0.3:8080"])
+        // What the endpoints do not show is not told.
+        world.index.apply(pod("books/p4", ip: "10.0.0.4") { $0.annotations["note"] = "x" })
+        world.index.flush()
+        #expect(early.drain().isEmpty)
+        let late = world.get()
+        #expect(late.next()?.add.addrs.map(\.protocolHint.protocol) == [.h2(.init()), .h2(.init()), .opaque(.init()), .h2(.init()), .h2(.init())])
+    }
+
+    @Test func `differ by zone, and follow their node into another`() {
+        let world = World { $0.prefersLocalZone = true }
+        filled(world)
+        world.index.apply(Cluster.Node(name: "n1", zone: "a"))
+        world.index.apply(Cluster.Node(name: "n2", zone: "a"))
+        let (one, two, nowhere) = (world.get(token: #"{"nodeName":"n1"}"#), world.get(token: #"{"nodeName":"n2"}"#), world.get())
+        #expect(world.destination.viewCount == 2)
+        func weights(_ update: Mesh.Destination.Update?) -> [String] { update?.add.addrs.map { "\($0.metricLabels["zone_locality"] ?? "") \($0.weight)" } ?? [] }
+        #expect(weights(one.next()) == ["local 100000", "remote 10000"] && weights(two.next()) == ["local 100000", "remote 10000"])
+        #expect(weights(nowhere.next()) == ["unknown 10000", "unknown 10000"])
+        world.index.apply(Cluster.Node(name: "n2", zone: "b"))
+        world.index.flush()
+        #expect(weights(two.next()) == ["remote 10000", "local 100000"] && one.drain().isEmpty && nowhere.drain().isEmpty)
+        // Traffic that stays on the node makes each node a kind of its own.
+        world.index.apply(service("books/web") { $0.isTrafficLocal = true })
+        world.index.flush()
+        #expect(one.drain().map(summary) == ["remove 10.0.0.1:8080 10.0.0.2:8080"])
+        world.index.apply(service("books/web"))
+        world.index.flush()
+        #expect(one.drain().map(summary) == ["add 10.0.0.1:8080 10.0.0.2:8080"])
+        for stream in [one, two, nowhere] { stream.cancel() }
+        #expect(world.destination.viewCount == 0 && world.index.subscribedTopicCount == 0)
+    }
+
+    @Test func `are counted in upstream's names`() {
+        let world = World()
+        filled(world)
+        let streams = [world.get(), world.get(capacity: 1)]
+        _ = streams[0].drain()
+        world.index.apply(slice("books/web-1", of: "web", []))
+        world.index.flush()
+        let labels = #"{cluster="local",namespace="books",service="web",port="80",hostname="",nodename="",zone=""}"#
+        let text = world.metrics.exposition()
+        for line in ["endpoints_subscribers\(labels) 1", "endpoints_updates\(labels) 1", "endpoints_pods\(labels) 0", "endpoints_exists\(labels) 1", #"endpoint_updates_queue_overflow{service="web.books:80"} 1"#] {
+            #expect(text.contains(line + "\n"), "\(line)")
+        }
+    }
+}
+
+@Suite struct `Older proxies` {
+    @Test func `are told no_endpoints of what is empty, missing or gone`() {
+        let world = World { $0.sendsNoEndpoints = true }
+        world.index.apply(service("books/web"))
+        let (empty, missing) = (world.get(), world.get("later.books.svc.cluster.local:80"))
+        #expect(empty.drain().map(summary) == ["none, though it exists"] && missing.drain().map(summary) == ["none, it does not exist"])
+        let a = pod("books/a", ip: "10.0.0.1")
+        world.index.apply(a)
+        for name in ["web", "later"] {
+            world.index.apply(service("books/\(name)"))
+            world.index.apply(slice("books/\(name)-1", of: name, [a]))
+        }
+        world.index.flush()
+        #expect(empty.drain().map(summary) == ["add 10.0.0.1:8080"] && missing.drain().map(summary) == ["add 10.0.0.1:8080"])
+        world.index.apply(slice("books/web-1", of: "web", []))
+        world.index.remove(service: name("books/later"))
+        world.index.flush()
+        #expect(empty.drain().map(summary) == ["none, though it exists"] && missing.drain().map(summary) == ["none, it does not exist"])
+    }
+
+    @Test func `are told of TrafficSplits as overrides, whose names they may ask for`() {
+        let world = World { $0.readsTrafficSplits = true }
+        for name in ["web", "web-v2"] { world.index.apply(service("books/\(name)")) }
+        let stream = world.profile("web.books.svc.cluster.local:80")
+        func overrides(_ profile: Mesh.Destination.DestinationProfile?) -> [String] { profile?.dstOverrides.map { "\($0.authority) \($0.weight)" } ?? [] }
+        #expect(overrides(stream.next()) == ["web.books.svc.cluster.local.:80 10000"])
+        var split = Cluster.TrafficSplit(name: name("books/canary"), createdAt: WallTime(seconds: 1), service: "web")
+        split.backends = [.init(service: "web", weight: 9000), .init(service: "web-v2", weight: 1000)]
+        world.index.apply(split)
+        world.index.flush()
+        #expect(overrides(stream.next()) == ["web.books.svc.cluster.local.:80 9000", "web-v2.books.svc.cluster.local.:80 1000"])
+        #expect(world.get("web-v2.books.svc.cluster.local.:80").isOpen)
+        world.index.remove(trafficSplit: name("books/canary"))
+        world.index.flush()
+        #expect(overrides(stream.next()) == ["web.books.svc.cluster.local.:80 10000"])
     }
 }

@@ -68,6 +68,7 @@ func summary(_ update: Mesh.Destination.Update) -> String {
     switch update.update {
     case .add(let set): (["add"] + set.addrs.map { SocketAddress($0.addr)!.description }).joined(separator: " ")
     case .remove(let set): (["remove"] + set.addrs.map { SocketAddress($0)!.description }).joined(separator: " ")
+    case .noEndpoints(let none): "none, \(none.exists ? "though it exists" : "it does not exist")"
     default: "?"
     }
 }

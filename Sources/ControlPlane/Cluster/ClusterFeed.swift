@@ -11,6 +11,7 @@ public final class ClusterFeed {
     public enum Kind: Sendable, CaseIterable {
         case services, pods, meshedPods, endpointSlices, nodes, namespaces, replicaSets, jobs, serviceProfiles, servers
         case serverAuthorizations, authorizationPolicies, meshTLSAuthentications, networkAuthentications, rateLimits
+        case trafficSplits
         case egressNetworks, policyHTTPRoutes, httpRoutes, grpcRoutes, tlsRoutes, tcpRoutes
 
         /// Source: the watches of Linkerd's destination controller.
@@ -123,6 +124,10 @@ public final class ClusterFeed {
             return feed(.httpLocalRateLimitPolicies, isOptional: true, retention: .documents) { object in
                 if let read = Cluster.RateLimitPolicy(object) { index.apply(read) } else { index.remove(rateLimit: Cluster.Name(object)) }
             } remove: { index.remove(rateLimit: $0) }
+        case .trafficSplits:
+            return feed(.trafficSplits, isOptional: true) { object in
+                if let read = Cluster.TrafficSplit(object) { index.apply(read) } else { index.remove(trafficSplit: Cluster.Name(object)) }
+            } remove: { index.remove(trafficSplit: $0) }
         case .egressNetworks:
             return feed(.egressNetworks, isOptional: true, retention: .documents) { object in
                 if let read = Cluster.EgressNetwork(object) { index.routes.apply(read) } else { index.routes.remove(egressNetwork: Cluster.Name(object)) }

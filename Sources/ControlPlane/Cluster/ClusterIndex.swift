@@ -49,6 +49,10 @@ public final class ClusterIndex {
     private var profiles: [Cluster.Name: Cluster.ServiceProfile] = [:]
     private var servers = OldestFirst<Cluster.Server>()
     private var limits = OldestFirst<Cluster.RateLimitPolicy>()
+    private var splits = OldestFirst<Cluster.TrafficSplit>()
+    /// Look-up only: when a pod, or what is said of it elsewhere, last became another.
+    private var podStamps: [Cluster.Name: UInt64] = [:]
+    private var clock: UInt64 = 0
     private(set) var authorizations = AuthorizationTable()
     /// Routes and EgressNetworks.
     public let routes = RouteIndex()
@@ -104,6 +108,12 @@ public final class ClusterIndex {
     public var rateLimits: [Cluster.RateLimitPolicy] { limits.all }
 
     public func rateLimit(of server: Cluster.Server) -> Cluster.RateLimitPolicy? { limits.items(in: server.name.namespace).first { $0.server == server.name.name } }
+
+    /// Another whenever the pod, its owner, its namespace or a policy that may concern it became another. Never zero for a known pod.
+    public func stamp(of pod: Cluster.Name) -> UInt64 { podStamps[pod] ?? 0 }
+
+    /// The oldest that divides the service's traffic.
+    public func trafficSplit(of service: Cluster.Name) -> Cluster.TrafficSplit? { splits.items(in: service.namespace).first { $0.service == service.name } }
 
     // MARK: Subscribing
 
@@ -236,6 +246,18 @@ public final class ClusterIndex {
     public func apply(_ limit: Cluster.RateLimitPolicy) { if limits.put(limit) { publish(policyOf: limit.name.namespace) } }
     public func remove(rateLimit name: Cluster.Name) { if limits.remove(name) { publish(policyOf: name.namespace) } }
 
+    public func apply(_ split: Cluster.TrafficSplit) {
+        let old = splits[split.name]
+        guard splits.put(split) else { return }
+        publish(service: Cluster.Name(split.name.namespace, split.service))
+        if let old, old.service != split.service { publish(service: Cluster.Name(old.name.namespace, old.service)) }
+    }
+
+    public func remove(trafficSplit name: Cluster.Name) {
+        guard let old = splits[name], splits.remove(name) else { return }
+        publish(service: Cluster.Name(name.namespace, old.service))
+    }
+
     public func apply(_ authorization: Cluster.ServerAuthorization) {
         if authorizations.set(authorization.name, authorization) { publish(podsOf: authorization.name.namespace) }
     }
@@ -278,12 +300,14 @@ public final class ClusterIndex {
     /// Something about the routes of a parent is new.
     private func publish(parent kind: Cluster.Route.Parent.Kind, _ name: Cluster.Name) {
         switch kind {
-        case .service: publish(service: name, services[name]?.clusterIPs ?? [])
+        case .service: publish(service: name)
         case .server: publish(podsOf: name.namespace)
         case .egressNetwork: publish(.egress)
         }
         publish(.policy)
     }
+
+    private func publish(service name: Cluster.Name) { publish(service: name, services[name]?.clusterIPs ?? []) }
 
     private func publish(service name: Cluster.Name, _ addresses: [IPAddress]) {
         publish(.service(name))
@@ -291,6 +315,8 @@ public final class ClusterIndex {
     }
 
     private func publish(pod name: Cluster.Name, _ addresses: [IPAddress]) {
+        clock += 1
+        podStamps[name] = pods[name] == nil ? nil : clock
         publish(.pod(name))
         for address in addresses { publish(.address(address)) }
         for service in servicesByPod[name] ?? [] { publish(.service(service)) }
@@ -311,7 +337,7 @@ public final class ClusterIndex {
         let labels = name.name.split(separator: ".", maxSplits: 2)
         guard labels.count == 3, labels[2] == "svc.\(clusterDomain)" else { return }
         let service = Cluster.Name(String(labels[1]), String(labels[0]))
-        publish(service: service, services[service]?.clusterIPs ?? [])
+        publish(service: service)
     }
 
     private func forget(_ slice: Cluster.EndpointSlice) {

@@ -209,6 +209,30 @@ public enum Cluster {
         public init(name: Name) { self.name = name }
     }
 
+    /// split.smi-spec.io TrafficSplit: a service's traffic divided among services of its namespace.
+    public struct TrafficSplit: Equatable, Sendable {
+        public struct Backend: Equatable, Sendable {
+            public var service: String
+            public var weight: UInt32
+
+            public init(service: String, weight: UInt32) {
+                self.service = service
+                self.weight = weight
+            }
+        }
+
+        public var name: Name
+        public var createdAt: WallTime
+        public var service: String
+        public var backends: [Backend] = []
+
+        public init(name: Name, createdAt: WallTime, service: String) {
+            self.name = name
+            self.createdAt = createdAt
+            self.service = service
+        }
+    }
+
     /// policy.linkerd.io Server that selects pods.
     public struct Server: Equatable, Sendable {
         public enum Port: Equatable, Sendable {

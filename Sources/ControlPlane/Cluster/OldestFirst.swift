@@ -10,6 +10,7 @@ protocol Aged: Equatable {
 
 extension Cluster.Server: Aged {}
 extension Cluster.RateLimitPolicy: Aged {}
+extension Cluster.TrafficSplit: Aged {}
 
 struct OldestFirst<Item: Aged> {
     /// Look-up only.

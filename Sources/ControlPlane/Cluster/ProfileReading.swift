@@ -115,7 +115,8 @@ extension Cluster.ServiceProfile {
     }
 
     /// A quantity; the API takes ten thousandths.
-    private static func weight(_ value: Value?) -> UInt32? {
+    /// Ten for each thousandth, as the API weighs.
+    fileprivate static func weight(_ value: Value?) -> UInt32? {
         let milli: Int64? =
             switch value {
             case .int(let number)?: number >= 0 && number <= 400_000 ? number * 1000 : nil
@@ -124,6 +125,17 @@ extension Cluster.ServiceProfile {
             default: nil
             }
         return milli.flatMap { UInt32(exactly: $0 * 10) }
+    }
+}
+
+extension Cluster.TrafficSplit {
+    /// nil: it divides nobody's traffic. A backend whose weight cannot be read gets nothing.
+    init?(_ object: KubeObject) {
+        guard let service = object.spec.text("service"), !service.isEmpty else { return nil }
+        self.init(name: Cluster.Name(object), createdAt: object.createdAt ?? WallTime(seconds: 0), service: service)
+        backends = object.spec.items("backends").compactMap { item in
+            item.text("service").map { Backend(service: $0, weight: Cluster.ServiceProfile.weight(item.member("weight")) ?? 0) }
+        }
     }
 }
 

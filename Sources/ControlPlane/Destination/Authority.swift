@@ -4,8 +4,8 @@
 import Base
 import GRPC
 
-struct Authority: Equatable {
-    enum Target: Equatable {
+struct Authority: Hashable {
+    enum Target: Hashable {
         case address(IPAddress)
         case service(Cluster.Name)
         /// One pod of a StatefulSet, by its host name.
@@ -15,8 +15,8 @@ struct Authority: Equatable {
     var target: Target
     var port: UInt16
 
-    /// Port 80 when none is given. A final dot is not taken off, and case matters, as upstream.
-    init(_ path: String, clusterDomain: String) throws(GRPCStatus) {
+    /// Port 80 when none is given. A final dot is taken off only where overrides are told with one, and case matters, as upstream.
+    init(_ path: String, options: DestinationOptions) throws(GRPCStatus) {
         var host = path[...]
         port = 80
         if let address = SocketAddress(path) {
@@ -38,7 +38,8 @@ struct Authority: Equatable {
                 return
             }
         }
-        let suffix = ".svc." + clusterDomain
+        if options.readsTrafficSplits, host.hasSuffix(".") { host = host.dropLast() }
+        let suffix = ".svc." + options.clusterDomain
         let refusal = GRPCStatus(.invalidArgument, "the name \(host.prefix(300)) does not end in \(suffix.dropFirst())")
         guard host.hasSuffix(suffix) else { throw refusal }
         let labels = host.dropLast(suffix.count).split(separator: ".", omittingEmptySubsequences: false).map(String.init)

@@ -24,11 +24,12 @@ public final class DestinationController {
     private init(host: any Host, options: ControllerOptions, service serviceOptions: DestinationOptions) throws(Refusal) {
         controller = try Controller(name: "destination", host: host, options: options)
         let index = ClusterIndex(clusterDomain: serviceOptions.clusterDomain)
-        feed = ClusterFeed(client: controller.client, index: index, kinds: ClusterFeed.Kind.destination)
-        service = DestinationService(index: index, options: serviceOptions)
+        let kinds = ClusterFeed.Kind.destination + (serviceOptions.readsTrafficSplits ? [.trafficSplits] : [])
+        feed = ClusterFeed(client: controller.client, index: index, kinds: kinds)
+        service = DestinationService(index: index, options: serviceOptions, metrics: DestinationMetrics(controller.metrics))
         let capacity = serviceOptions.limits.streamQueueMessagesMax
-        controller.server.register(Mesh.Destination.get, capacity: capacity) { [service] request, _, stream in service.get(request, stream) }
-        controller.server.register(Mesh.Destination.getProfile, capacity: capacity) { [service] request, _, stream in service.getProfile(request, stream) }
+        controller.server.register(Mesh.Destination.get.sharing(), capacity: capacity) { [service] request, _, stream in service.get(request, stream) }
+        controller.server.register(Mesh.Destination.getProfile.sharing(), capacity: capacity) { [service] request, _, stream in service.getProfile(request, stream) }
         controller.expose(feed)
         let credentials = try controller.credentials(component: "destination", namespace: serviceOptions.controllerNamespace, trustDomain: serviceOptions.trustDomain)
         feed.onSynced { [controller] in controller.serve(credentials: credentials) }

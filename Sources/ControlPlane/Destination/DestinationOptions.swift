@@ -21,6 +21,12 @@ public struct DestinationOptions: Sendable {
     public var transportMode = TransportMode.transparent
     /// Sent with every meshed endpoint.
     public var meshedHTTP2: Mesh.Destination.Http2ClientParams?
+    /// Endpoints in the client's zone weigh more. Source: upstream's experiment `-ext-endpoint-zone-weights`.
+    public var prefersLocalZone = false
+    /// A service without endpoints, or none at all, is told as `no_endpoints`, as proxies up to 2.19 expect.
+    public var sendsNoEndpoints = false
+    /// SMI TrafficSplits become overrides of profiles, whose names end in a dot, as proxies up to 2.11 expect.
+    public var readsTrafficSplits = false
     public var limits = ControlPlaneLimits()
 
     public init() {}

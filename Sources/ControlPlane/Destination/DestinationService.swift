@@ -12,78 +12,57 @@ public final class DestinationService {
     let index: ClusterIndex
     let options: DestinationOptions
     let translator: EndpointTranslator
+    let metrics: DestinationMetrics
+    let views: EndpointViews
+    let profiles: ProfileViews
+    /// Look-up only.
+    private var nodes: [String: ClientNode] = [:]
 
-    public init(index: ClusterIndex, options: DestinationOptions) {
+    public init(index: ClusterIndex, options: DestinationOptions, metrics: DestinationMetrics) {
         self.index = index
         self.options = options
+        self.metrics = metrics
         translator = EndpointTranslator(index: index, options: options)
+        views = EndpointViews(translator: translator, metrics: metrics)
+        profiles = ProfileViews()
     }
 
+    /// What is computed for all who ask for the same. Unit: services' ports by kind of client, and profiles.
+    public var viewCount: Int { views.count + profiles.count }
+
     /// Answers `Get`. An existing service without endpoints is answered by silence, and a deleted one by removal, as Linkerd
-    /// does since 2.20.
-    public func get(_ request: Mesh.Destination.GetDestination, _ stream: ResponseStream<Mesh.Destination.Update>) {
+    /// does since 2.20; where older proxies are served, both by `no_endpoints`.
+    public func get(_ request: Mesh.Destination.GetDestination, _ stream: ResponseStream<SharedMessage<Mesh.Destination.Update>>) {
         do throws(GRPCStatus) {
-            let authority = try Authority(request.path, clusterDomain: options.clusterDomain)
+            let authority = try Authority(request.path, options: options)
             let name: Cluster.Name
             var hostname: String?
             switch authority.target {
-            case .address: throw GRPCStatus(.invalidArgument, "IP queries not supported by Get API: host=\(request.path)")
+            case .address: throw GRPCStatus(.invalidArgument, "IP queries not supported by Get API: host=\(request.path.prefix(300))")
             case .service(let service): name = service
             case .instance(let instance, let service): (hostname, name) = (instance, service)
             }
-            guard let service = index.service(name) else { throw GRPCStatus(.notFound, "Service \(name.name).\(name.namespace) not found") }
-            if service.isExternalName { throw GRPCStatus(.invalidArgument, "Invalid configuration: service \(name.name).\(name.namespace) of type ExternalName is not supported") }
-            if service.labels["multicluster.linkerd.io/remote-discovery"] != nil {
-                guard service.labels["multicluster.linkerd.io/remote-service"] != nil else { throw GRPCStatus(.failedPrecondition, "Remote discovery service missing remote service name \(name.namespace)/\(name.name)") }
-                throw GRPCStatus(.notFound, "Remote cluster not found: \(service.labels["multicluster.linkerd.io/remote-discovery"] ?? "")")
+            if let service = index.service(name) {
+                if service.isExternalName { throw GRPCStatus(.invalidArgument, "Invalid configuration: service \(name.name).\(name.namespace) of type ExternalName is not supported") }
+                try refuseRemote(service)
+            } else if !options.sendsNoEndpoints {
+                throw GRPCStatus(.notFound, "Service \(name.name).\(name.namespace) not found")
             }
-            EndpointStream(service: name, port: authority.port, hostname: hostname, nodeName: ContextToken(destination: request.contextToken).nodeName, translator: translator, stream: stream).start()
+            EndpointStream(name, port: authority.port, hostname: hostname, nodeName: ContextToken(destination: request.contextToken).nodeName, service: self, stream: stream).start()
         } catch { stream.finish(error) }
     }
-}
 
-/// One `Get`: what was sent last, and the differences from it. Lives as long as its subscription.
-private final class EndpointStream {
-    private let service: Cluster.Name
-    private let port: UInt16
-    private let hostname: String?
-    private let nodeName: String
-    private let translator: EndpointTranslator
-    private let stream: ResponseStream<Mesh.Destination.Update>
-    private var sent: OrderedDictionary<SocketAddress, Mesh.Destination.WeightedAddr> = [:]
-
-    init(service: Cluster.Name, port: UInt16, hostname: String?, nodeName: String, translator: EndpointTranslator, stream: ResponseStream<Mesh.Destination.Update>) {
-        self.service = service
-        self.port = port
-        self.hostname = hostname
-        self.nodeName = nodeName
-        self.translator = translator
-        self.stream = stream
+    private func refuseRemote(_ service: Cluster.Service) throws(GRPCStatus) {
+        guard let cluster = service.labels["multicluster.linkerd.io/remote-discovery"] else { return }
+        guard service.labels["multicluster.linkerd.io/remote-service"] != nil else { throw GRPCStatus(.failedPrecondition, "Remote discovery service missing remote service name \(service.name)") }
+        throw GRPCStatus(.notFound, "Remote cluster not found: \(cluster)")
     }
 
-    func start() {
-        let index = translator.index
-        let subscription = index.subscribe([.service(service)] + (nodeName.isEmpty ? [] : [.node(nodeName)])) { self.refresh() }
-        stream.onCancel = { index.unsubscribe(subscription) }
-        refresh()
-    }
-
-    private func refresh() {
-        let client = ClientView(nodeName: nodeName, zone: translator.index.zone(ofNode: nodeName) ?? "")
-        let found = translator.index.service(service).map { translator.endpoints(of: $0, port: port, hostname: hostname, client: client) } ?? [:]
-        let added = found.filter { sent[$0.key] != $0.value }.map(\.value)
-        let removed = sent.keys.filter { found[$0] == nil }
-        sent = found
-        if !added.isEmpty {
-            var update = Mesh.Destination.Update()
-            update.add.addrs = added
-            update.add.metricLabels = translator.setLabels(service)
-            stream.send(update)
-        }
-        if !removed.isEmpty {
-            var update = Mesh.Destination.Update()
-            update.remove.addrs = removed.map { Mesh.Net.TcpAddress($0) }
-            stream.send(update)
-        }
+    /// The client's node, which tells the stream of its changes.
+    func node(_ name: String, of stream: EndpointStream) -> ClientNode {
+        let node = nodes[name] ?? ClientNode(name, index: index) { [unowned self] in nodes[name] = nil }
+        nodes[name] = node
+        node.add(stream)
+        return node
     }
 }

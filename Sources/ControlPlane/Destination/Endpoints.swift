@@ -18,40 +18,92 @@ struct EndpointTranslator {
 
     static let weight: UInt32 = 10000
 
+    /// How much more endpoints of the client's own zone weigh where that is asked for.
+    /// Source: linkerd2 controller/cmd/destination/main.go, `-ext-endpoint-zone-weights`.
+    static let localZoneFactor: UInt32 = 10
+
+    /// Messages of the last computation, each with what it was made from.
+    struct Cache {
+        fileprivate struct Entry {
+            var stamp: UInt64
+            var pod: Cluster.Name
+            var zone: String?
+            var message: Mesh.Destination.WeightedAddr
+            var isFresh: Bool
+        }
+        /// Look-up only.
+        fileprivate var entries: [SocketAddress: Entry] = [:]
+
+        /// Nothing that its message is made from changed between the last two computations.
+        func isUnchanged(_ address: SocketAddress) -> Bool { entries[address].map { !$0.isFresh } ?? false }
+    }
+
+    private struct Candidate {
+        var endpoint: Cluster.EndpointSlice.Endpoint
+        var slice: Cluster.EndpointSlice
+        var address: SocketAddress
+    }
+
     /// What is sent for a service's port: endpoints by address, in the order of slices and their endpoints.
-    func endpoints(of service: Cluster.Service, port: UInt16, hostname: String?, client: ClientView) -> OrderedDictionary<SocketAddress, Mesh.Destination.WeightedAddr> {
-        var candidates: [(endpoint: Cluster.EndpointSlice.Endpoint, slice: Cluster.EndpointSlice, address: SocketAddress)] = []
+    func endpoints(
+        of service: Cluster.Service, port: UInt16, hostname: String?, client: ClientView, cache: inout Cache
+    ) -> OrderedDictionary<SocketAddress, Mesh.Destination.WeightedAddr> {
+        var candidates: [Candidate] = []
         for slice in index.slices(of: service.name) {
             guard let target = targetPort(of: service, port, in: slice) else { continue }
             for endpoint in slice.endpoints where endpoint.isReady ?? true {
                 if let hostname, endpoint.hostname != hostname { continue }
                 // An endpoint whose pod is not known yet comes when the pod does.
                 if let pod = endpoint.pod, index.pod(pod) == nil { continue }
-                for ip in endpoint.addresses { candidates.append((endpoint, slice, SocketAddress(ip, target))) }
+                for ip in endpoint.addresses { candidates.append(Candidate(endpoint: endpoint, slice: slice, address: SocketAddress(ip, target))) }
             }
         }
+        filter(&candidates, service, client)
+        chooseFamily(&candidates)
+        var next = Cache()
+        next.entries.reserveCapacity(candidates.count)
+        var endpoints: OrderedDictionary<SocketAddress, Mesh.Destination.WeightedAddr> = [:]
+        endpoints.reserveCapacity(candidates.count)
+        for candidate in candidates {
+            let address = candidate.address
+            if let pod = candidate.endpoint.pod, let known = cache.entries[address], known.pod == pod, known.stamp == index.stamp(of: pod), known.zone == candidate.endpoint.zone {
+                next.entries[address] = Cache.Entry(stamp: known.stamp, pod: pod, zone: known.zone, message: known.message, isFresh: false)
+                endpoints[address] = known.message
+                continue
+            }
+            let message = message(for: candidate, port, client)
+            if let pod = candidate.endpoint.pod {
+                next.entries[address] = Cache.Entry(stamp: index.stamp(of: pod), pod: pod, zone: candidate.endpoint.zone, message: message, isFresh: true)
+            }
+            endpoints[address] = message
+        }
+        cache = next
+        return endpoints
+    }
+
+    private func filter(_ candidates: inout [Candidate], _ service: Cluster.Service, _ client: ClientView) {
         if service.isTrafficLocal {
-            candidates = candidates.filter { $0.endpoint.nodeName == client.nodeName && !client.nodeName.isEmpty }
+            candidates.removeAll { $0.endpoint.nodeName != client.nodeName || client.nodeName.isEmpty }
         } else if candidates.allSatisfy({ $0.endpoint.hintZones?.isEmpty == false }) {
             let near = candidates.filter { $0.endpoint.hintZones?.contains(client.zone) == true }
             if !near.isEmpty { candidates = near }
         }
-        if options.usesIPv6 {
-            let dual = Set(candidates.filter { !$0.address.ip.isV4 }.compactMap(\.endpoint.pod))
-            candidates = candidates.filter { candidate in !candidate.address.ip.isV4 || candidate.endpoint.pod.map { !dual.contains($0) } ?? true }
-        } else {
-            candidates = candidates.filter(\.address.ip.isV4)
-        }
-        var endpoints: OrderedDictionary<SocketAddress, Mesh.Destination.WeightedAddr> = [:]
-        for (endpoint, slice, address) in candidates {
-            var message = weighted(address, pod: endpoint.pod.flatMap { index.pod($0) })
-            if endpoint.pod == nil { addGateway(slice, port, to: &message) }
-            let zone = endpoint.zone ?? ""
-            message.metricLabels["zone"] = zone
-            message.metricLabels["zone_locality"] = zone.isEmpty || client.zone.isEmpty ? "unknown" : zone == client.zone ? "local" : "remote"
-            endpoints[address] = message
-        }
-        return endpoints
+    }
+
+    private func chooseFamily(_ candidates: inout [Candidate]) {
+        guard options.usesIPv6 else { return candidates.removeAll { !$0.address.ip.isV4 } }
+        let dual = Set(candidates.filter { !$0.address.ip.isV4 }.compactMap(\.endpoint.pod))
+        candidates.removeAll { candidate in candidate.address.ip.isV4 && candidate.endpoint.pod.map { dual.contains($0) } ?? false }
+    }
+
+    private func message(for candidate: Candidate, _ port: UInt16, _ client: ClientView) -> Mesh.Destination.WeightedAddr {
+        var message = weighted(candidate.address, pod: candidate.endpoint.pod.flatMap { index.pod($0) })
+        if candidate.endpoint.pod == nil { addGateway(candidate.slice, port, to: &message) }
+        let zone = candidate.endpoint.zone ?? ""
+        message.metricLabels["zone"] = zone
+        message.metricLabels["zone_locality"] = zone.isEmpty || client.zone.isEmpty ? "unknown" : zone == client.zone ? "local" : "remote"
+        if options.prefersLocalZone, !zone.isEmpty, zone == client.zone { message.weight *= Self.localZoneFactor }
+        return message
     }
 
     /// The pod behind one host name of a headless service.

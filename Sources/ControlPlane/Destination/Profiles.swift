@@ -4,16 +4,16 @@
 import Base
 import GRPC
 import MeshAPI
+import SwiftProtobuf
 import Transport
 
 extension DestinationService {
-    public func getProfile(_ request: Mesh.Destination.GetDestination, _ stream: ResponseStream<Mesh.Destination.DestinationProfile>) {
+    public func getProfile(_ request: Mesh.Destination.GetDestination, _ stream: ResponseStream<SharedMessage<Mesh.Destination.DestinationProfile>>) {
         do throws(GRPCStatus) {
-            let authority = try Authority(request.path, clusterDomain: options.clusterDomain)
-            let follower = ProfileStream(authority: authority, consumer: ContextToken(destination: request.contextToken).namespace, service: self, stream: stream)
+            let authority = try Authority(request.path, options: options)
+            let key = ProfileView.Key(authority: authority, consumer: ContextToken(destination: request.contextToken).namespace)
             // The first answer may be a refusal; later ones never are.
-            let profile = try profile(authority, consumer: follower.consumer)
-            follower.start(profile)
+            try profiles.view(key, of: self).add(ProfileStream(stream))
         } catch { stream.finish(error) }
     }
 
@@ -69,7 +69,24 @@ extension DestinationService {
             }
             message.profileRef = Mesh.Meta.Metadata(group: "linkerd.io", kind: "ServiceProfile", namespace: profile.name.namespace, name: profile.name.name)
         }
+        if options.readsTrafficSplits { split(name, port, &message) }
         return message
+    }
+
+    /// A TrafficSplit comes before a profile's own overrides; without either the service is its own, so that older proxies know the
+    /// name for a service. Source: linkerd2 2.10, controller/api/destination/traffic_split_adaptor.go.
+    private func split(_ name: Cluster.Name, _ port: UInt16, _ message: inout Mesh.Destination.DestinationProfile) {
+        func override(_ service: String, _ weight: UInt32) -> Mesh.Destination.WeightedDst {
+            .with {
+                $0.authority = "\(service).\(name.namespace).svc.\(options.clusterDomain).:\(port)"
+                $0.weight = weight
+            }
+        }
+        if let split = index.trafficSplit(of: name) {
+            message.dstOverrides = split.backends.map { override($0.service, $0.weight) }
+        } else if message.dstOverrides.isEmpty {
+            message.dstOverrides = [override(name.name, EndpointTranslator.weight)]
+        }
     }
 
     private func endpointProfile(_ address: SocketAddress, pod: Cluster.Pod?) -> Mesh.Destination.DestinationProfile {
@@ -93,38 +110,4 @@ extension DestinationService {
         budget.ttl = Mesh.duration(.seconds(10))
         return budget
     }()
-}
-
-/// One `GetProfile`: sends the profile again whenever it becomes another. Lives as long as its subscription.
-private final class ProfileStream {
-    let consumer: String
-    private let authority: Authority
-    private let service: DestinationService
-    private let stream: ResponseStream<Mesh.Destination.DestinationProfile>
-    private var sent: Mesh.Destination.DestinationProfile?
-
-    init(authority: Authority, consumer: String, service: DestinationService, stream: ResponseStream<Mesh.Destination.DestinationProfile>) {
-        self.authority = authority
-        self.consumer = consumer
-        self.service = service
-        self.stream = stream
-    }
-
-    func start(_ profile: Mesh.Destination.DestinationProfile) {
-        let index = service.index
-        let subscription = index.subscribe(service.topics(authority)) { self.refresh() }
-        stream.onCancel = { index.unsubscribe(subscription) }
-        send(profile)
-    }
-
-    /// A target that is gone, or in conflict for now, keeps its last profile.
-    private func refresh() {
-        if let profile = try? service.profile(authority, consumer: consumer) { send(profile) }
-    }
-
-    private func send(_ profile: Mesh.Destination.DestinationProfile) {
-        guard profile != sent else { return }
-        sent = profile
-        stream.send(profile)
-    }
 }
