@@ -94,7 +94,7 @@ let package = Package(
         .executableTarget(name: "weft-proxy", dependencies: ["Base", "Platform", "Proxy", "Linux"], swiftSettings: hot, linkerSettings: lean),
         .executableTarget(name: "weft-controller", dependencies: ["Base", "Platform", "MeshAPI", "ControlPlane", "Linux", arguments], swiftSettings: strict),
         .executableTarget(name: "weft-init", dependencies: ["Base", "Platform", "Linux"], swiftSettings: strict),
-        .executableTarget(name: "weft-bench", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "Transport", "Kube", "Linux", "APIServer", "Simulator", "Scenario", "Load", "CDeterminism"], swiftSettings: strict),
+        .executableTarget(name: "weft-bench", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Linux", "APIServer", "Simulator", "Scenario", "Load", "CDeterminism"], swiftSettings: strict),
     ]
         + [
             ("Base", ["Fuzzing"]), ("Documents", ["Base", "Fuzzing", "OrderedCollections"]), ("HTTP", ["Base", "Fuzzing"]), ("TLS", ["Base", "Fuzzing", "CDeterminism"]), ("DNS", ["Base", "Fuzzing"]),

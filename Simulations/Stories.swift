@@ -8,10 +8,10 @@ public enum Stories {
         + demo + worlds + negative
 
     public static let basics: [Story] = [twoPodsMTLS, keepAliveAndBodies, opaqueTCP, serverSpeaksFirst, unmeshedClient, http2AndGRPC]
-    public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal]
+    public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal, issuerRotation, clockSkew]
     public static let policy: [Story] = [denied, allowedByIdentity]
     public static let faults: [Story] = [garbageUpstream, applicationDown, partitionHeals, proxyCrash, slowNetwork]
-    public static let cluster: [Story] = [endpointReplaced, apiServerRestarts, rollingRestart, apiServerKilled, watchCutEverywhere, slowAPIServer]
+    public static let cluster: [Story] = [endpointReplaced, apiServerRestarts, rollingRestart, apiServerKilled, watchCutEverywhere, slowAPIServer, churn]
     public static let demo: [Story] = [twoWorlds]
     public static let worlds: [Story] = [manyExchanges]
     public static let reliability: [Story] = [retriesHideFailures, retryBudget, timeoutOnTime, endpointEjected, noDuplicates, rateLimited, retryBodyBound, grpcRetries, retryStorm, perTryTimeout, idleTimeout, requestHeaders, failfast, refusedStream]
@@ -20,5 +20,7 @@ public enum Stories {
     public static let stale: [Story] = [scaleDown, addressReused, controllerLost, headlessPod, emptyBackend, silentController, discoveryIdle]
     public static let detection: [Story] = [greetingLate, firstSegmentTiny, silentStranger, mixedProtocols]
     public static let telemetry: [Story] = [accessLog, apacheLog, traces, collectorDown]
+    /// Told by name only: they take minutes.
+    public static let large: [Story] = [churn5000]
     public static let negative: [Story] = [plaintextLeak, duplicatedRequest]
 }

@@ -24,6 +24,7 @@ public final class KubeAPIServer: HTTPRequestHandler {
     private var controllers: [Reconciler] = []
     private var server: HTTPServer?
     private var watches: [ServedWatch] = []
+    private let lines: WatchLines
     /// Look-up only: collections changed in this turn.
     private var changed: Set<Int> = []
     private var pumpTimer: TimerID?
@@ -40,6 +41,7 @@ public final class KubeAPIServer: HTTPRequestHandler {
         host = batch.host
         self.options = options
         random = host.random("apiserver")
+        lines = WatchLines(countMax: options.limits.watchLinesMax)
         let host = host
         let registry = Registry(limits: options.limits, serviceNetwork: options.serviceNetwork, random: host.random("apiserver/names"), wall: { host.wall })
         self.registry = registry
@@ -172,7 +174,7 @@ public final class KubeAPIServer: HTTPRequestHandler {
         let longest = limits.watchTimeoutMin
         let lifetime = options.timeout ?? longest + .nanoseconds(random.within(0...longest.nanoseconds))
         let watch = ServedWatch(
-            exchange, cursor, kind, version, form: form, includes: includes, options: options, store: registry.store, host: host, limits: limits, lifetime: lifetime
+            exchange, cursor, kind, version, form: form, includes: includes, options: options, store: registry.store, lines: lines, host: host, limits: limits, lifetime: lifetime
         ) { [self] over in
             watches.removeAll { $0 === over }
         }

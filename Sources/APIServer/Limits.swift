@@ -17,6 +17,9 @@ public struct APIServerLimits: Sendable {
     /// Changes put into one watch stream before others get their turn. Unit: events. When full: the rest follows in the next turn.
     /// Source: own choice.
     public var watchBurstEventsMax = 256
+    /// Encoded changes remembered for watches that tell the same. Unit: lines. When full: the oldest is encoded again. Source: own choice; two
+    /// bursts of a turn.
+    public var watchLinesMax = 512
     /// Answer of one webhook. Unit: bytes. When over: the call counts as failed. Source: k8s.io/apiserver webhook, 3 MiB.
     public var webhookAnswerBytesMax = 3 * 1024 * 1024
     /// How often a patch is tried again on a newer object. Unit: attempts. When over: 409. Source: k8s.io/apiserver handlers/patch.go MaxRetryWhenPatchConflicts.

@@ -49,5 +49,20 @@ public struct ControlPlaneLimits: Sendable {
     /// Of one write. When over: given up until the next look. Source: linkerd2 policy-controller, `--patch-timeout-ms`.
     public var statusPatchTimeout = Interval.seconds(5)
 
+    /// Bytes of one request to the controller's API. When more: refused as malformed. Source: ours; its largest request is a tap's match.
+    public var publicBodyBytesMax = 1024 * 1024
+
+    /// Looks at the whole control plane under way at once. When more: refused, to be asked again. Source: ours; each asks every part.
+    public var selfChecksOpenMax = 8
+
+    /// Parts that one look asks. When more: the rest is left out. Source: ours; a control plane has a dozen.
+    public var componentsMax = 256
+
+    /// For the answer of one part's admin port. When over: it counts as silent. Source: kubelet's default timeoutSeconds.
+    public var componentProbeTimeout = Interval.seconds(1)
+
+    /// Callers whose tokens and rights the API server is judging. When more: refused, to be asked again. Source: ours; each is two calls.
+    public var authorizationsOpenMax = 64
+
     public init() {}
 }

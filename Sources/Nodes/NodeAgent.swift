@@ -15,7 +15,8 @@ public final class NodeAgent {
     public let client: KubeClient
     public let nodeName: String
     /// In the order they came.
-    public private(set) var pods: [AgentPod] = []
+    private var podsByKey: OrderedDictionary<KubeKey, AgentPod> = [:]
+    public var pods: [AgentPod] { Array(podsByKey.values) }
     let nodeAddress: IPAddress
     let runtime: any PodRuntime
     let batch: FlushBatch
@@ -23,7 +24,12 @@ public final class NodeAgent {
     private let podInformer: Informer
     private let serviceInformer: Informer
     private let sliceInformer: Informer
-    private var published: [PublishedService] = []
+    /// Look-up only: what each service was last.
+    private var published: [KubeKey: PublishedService] = [:]
+    /// Services that may have become others.
+    private var dirty: OrderedSet<KubeKey> = []
+    private var publishTimer: TimerID?
+    private static let serviceIndex = "service"
     private var isStopping = false
     private var whenStopped: (() -> Void)?
 
@@ -46,11 +52,20 @@ public final class NodeAgent {
             case .deleted(let object): find(object)?.terminate()
             }
         }
-        serviceInformer.onChange { [unowned self] _ in publish() }
-        sliceInformer.onChange { [unowned self] _ in publish() }
+        sliceInformer.addIndex(Self.serviceIndex) { ["\($0.namespace)/\(EndpointSlice($0).serviceName)"] }
+        serviceInformer.onChange { [unowned self] change in
+            switch change {
+            case .added(let object), .deleted(let object), .updated(_, let object): touched(object.key)
+            }
+        }
+        sliceInformer.onChange { [unowned self] change in
+            switch change {
+            case .added(let object), .deleted(let object), .updated(_, let object): touched(KubeKey(object.namespace, EndpointSlice(object).serviceName))
+            }
+        }
         for informer in [podInformer, serviceInformer, sliceInformer] {
             // What came with the first lists is published when the last of them is in.
-            informer.onSynced { [unowned self] in publish() }
+            informer.onSynced { [unowned self] in publishSoon() }
             informer.start()
         }
     }
@@ -64,12 +79,14 @@ public final class NodeAgent {
         isStopping = true
         whenStopped = done
         for informer in [podInformer, serviceInformer, sliceInformer] { informer.stop() }
+        if let publishTimer { host.cancel(publishTimer) }
+        publishTimer = nil
         for pod in pods { pod.terminate() }
         finishIfStopped()
     }
 
     private func finishIfStopped() {
-        guard isStopping, pods.isEmpty, let done = whenStopped else { return }
+        guard isStopping, podsByKey.isEmpty, let done = whenStopped else { return }
         whenStopped = nil
         client.close()
         resolver.close()
@@ -78,13 +95,13 @@ public final class NodeAgent {
 
     // MARK: Pods
 
-    private func find(_ object: KubeObject) -> AgentPod? { pods.first { $0.name == object.name && $0.namespace == object.namespace } }
+    private func find(_ object: KubeObject) -> AgentPod? { podsByKey[object.key] }
 
     private func appeared(_ object: KubeObject) {
         let bound = object.value.text("spec", "nodeName")
         guard !isStopping, !object.isTerminating, bound == nil || bound == nodeName, find(object) == nil else { return }
         let pod = AgentPod(object, agent: self)
-        pods.append(pod)
+        podsByKey[object.key] = pod
         pod.begin()
     }
 
@@ -94,7 +111,7 @@ public final class NodeAgent {
 
     /// Nothing of the pod runs any more.
     func ended(_ pod: AgentPod) {
-        pods.removeAll { $0 === pod }
+        podsByKey[KubeKey(pod.namespace, pod.name)] = nil
         runtime.removePlace(of: pod)
         if !isStopping { _ = client.delete(.pods, KubeKey(pod.namespace, pod.name), gracePeriodSeconds: 0) { _ in } }
         finishIfStopped()
@@ -132,30 +149,50 @@ public final class NodeAgent {
 
     // MARK: Services
 
-    private func publish() {
-        guard isReady else { return }
-        let services = serviceInformer.objects.compactMap { object -> PublishedService? in
-            let service = Service(object)
-            guard !service.isExternalName else { return nil }
-            let slices = sliceInformer.objects(in: object.namespace).map { EndpointSlice($0) }.filter { $0.serviceName == object.name }
-            let name = "\(object.name).\(object.namespace).svc"
-            if service.isHeadless {
-                var named: [(name: String, port: UInt16)] = []
-                for port in slices.flatMap(\.ports) { if let number = port.port, !named.contains(where: { $0.port == number }) { named.append((port.name, number)) } }
-                let addresses = slices.flatMap { $0.endpoints.filter { $0.isReady ?? true }.flatMap(\.addresses) }
-                return PublishedService(name: name, addresses: addresses, isHeadless: true, portNames: named, ports: [])
-            }
-            let ports = service.ports.filter { $0.transport == "TCP" }.flatMap { port in
-                let backends = slices.flatMap { slice in
-                    slice.ports.filter { $0.name == port.name }.compactMap(\.port).flatMap { number in slice.endpoints.filter { $0.isReady ?? true }.flatMap(\.addresses).map { SocketAddress($0, number) } }
-                }
-                return service.clusterIPs.map { (address: SocketAddress($0, port.port), backends: backends) }
-            }
-            let named = service.ports.filter { $0.transport == "TCP" }.map { (name: $0.name, port: $0.port) }
-            return PublishedService(name: name, addresses: service.clusterIPs, isHeadless: false, portNames: named, ports: ports)
+    private func touched(_ service: KubeKey) {
+        dirty.append(service)
+        publishSoon()
+    }
+
+    /// What one turn brought is published together.
+    private func publishSoon() {
+        guard isReady, publishTimer == nil, !isStopping else { return }
+        publishTimer = host.after(.zero) { [self] in
+            publishTimer = nil
+            publish()
         }
-        guard services != published else { return }
-        published = services
-        runtime.publish(services)
+    }
+
+    private func publish() {
+        var isChanged = false
+        for key in dirty {
+            let now = serviceInformer[key].flatMap { published(as: $0) }
+            if published[key] == now { continue }
+            published[key] = now
+            isChanged = true
+        }
+        dirty = []
+        if isChanged { runtime.publish(published.keys.sorted().compactMap { published[$0] }) }  // order: by name
+    }
+
+    private func published(as object: KubeObject) -> PublishedService? {
+        let service = Service(object)
+        guard !service.isExternalName else { return nil }
+        let slices = sliceInformer.objects(by: Self.serviceIndex, "\(object.namespace)/\(object.name)").map { EndpointSlice($0) }
+        let name = "\(object.name).\(object.namespace).svc"
+        if service.isHeadless {
+            var named: [(name: String, port: UInt16)] = []
+            for port in slices.flatMap(\.ports) { if let number = port.port, !named.contains(where: { $0.port == number }) { named.append((port.name, number)) } }
+            let addresses = slices.flatMap { $0.endpoints.filter { $0.isReady ?? true }.flatMap(\.addresses) }
+            return PublishedService(name: name, addresses: addresses, isHeadless: true, portNames: named, ports: [])
+        }
+        let ports = service.ports.filter { $0.transport == "TCP" }.flatMap { port in
+            let backends = slices.flatMap { slice in
+                slice.ports.filter { $0.name == port.name }.compactMap(\.port).flatMap { number in slice.endpoints.filter { $0.isReady ?? true }.flatMap(\.addresses).map { SocketAddress($0, number) } }
+            }
+            return service.clusterIPs.map { (address: SocketAddress($0, port.port), backends: backends) }
+        }
+        let named = service.ports.filter { $0.transport == "TCP" }.map { (name: $0.name, port: $0.port) }
+        return PublishedService(name: name, addresses: service.clusterIPs, isHeadless: false, portNames: named, ports: ports)
     }
 }

@@ -29,6 +29,9 @@ public final class StageCluster {
     /// The token of the cluster's administrator.
     static let adminToken = "admin-token-of-the-stage"
     private let issuer: (certificate: String, key: String)
+    /// Of the mesh, for issuers to come.
+    private let root: CertificateAuthority
+    private var issuersMade = 1
     private var world: World { stage.world }
 
     private static let apiAddress = SocketAddress(IPAddress(10, 0, 0, 1), 6443)
@@ -46,7 +49,7 @@ public final class StageCluster {
 
         // The authority is made in a process of its own, so that its keys come from a stream of their own.
         let office = world.addProcess("trust", on: apiNode, userID: 0, settings: Settings()) { _ in }
-        var made: Result<(String, String, String), Refusal>?
+        var made: Result<(CertificateAuthority, String, String), Refusal>?
         office.start()
         world.run(until: { office.isRunning }, limit: .seconds(1))
         office.run {
@@ -54,13 +57,14 @@ public final class StageCluster {
                 let now = world.wall - .hours(1)
                 let root = try CertificateAuthority.selfSignedRoot(name: "root.linkerd.cluster.local", validity: now...(now + options.anchorLifetime))
                 let issuer = try root.issueIntermediate(name: "identity.linkerd.cluster.local", validity: now...(now + options.issuerLifetime))
-                made = .success((root.certificate.pem, issuer.certificate.pem, issuer.key.pem))
+                made = .success((root, issuer.certificate.pem, issuer.key.pem))
             } catch { made = .failure(error) }
         }
         office.exit(0)
         switch made {
-        case .success(let (anchors, certificate, key)):
-            anchorsPEM = anchors
+        case .success(let (root, certificate, key)):
+            self.root = root
+            anchorsPEM = root.certificate.pem
             issuer = (certificate, key)
         case .failure(let refusal): throw StoryFailure("no trust root: \(refusal)")
         case nil: throw StoryFailure("no trust root")
@@ -167,6 +171,9 @@ public final class StageCluster {
     /// What an image does when its container starts; the longest prefix of the image's name wins. Set before the pods come.
     public func image(_ prefix: String, _ start: @escaping (SimProcess, StagePod) -> Void) { pods.images.append((prefix, start)) }
 
+    /// Sees the node of each pod before anything runs on it: for stories about odd machines.
+    public func onPlace(_ see: @escaping (Simulator.Node) -> Void) { pods.onPlace = see }
+
     /// Sets a variable of a container's environment before it starts: for stories about broken pods.
     public func tamper(pod name: String, container: String, _ variable: String, _ value: String) {
         let before = pods.tamper
@@ -266,6 +273,25 @@ public final class StageCluster {
             policy = made
             return made
         }
+    }
+
+    /// Another issuer of the same root in the place where the identity service finds its own, as a renewed Secret brings it.
+    public func rotateIssuer() throws(StoryFailure) {
+        issuersMade += 1
+        let office = world.addProcess("trust-\(issuersMade)", on: apiNode, userID: 0, settings: Settings()) { _ in }
+        office.start()
+        world.run(until: { office.isRunning }, limit: .seconds(1))
+        var made: CertificateAuthority?
+        office.run {
+            let now = world.wall - .hours(1)
+            made = try? root.issueIntermediate(name: "identity.linkerd.cluster.local", validity: now...(now + options.issuerLifetime))
+        }
+        office.exit(0)
+        guard let made else { throw StoryFailure("no other issuer") }
+        world.declareSecret(Array(made.key.pem.utf8.dropFirst(40).prefix(40)))
+        // One file after the other: for a moment they do not fit together.
+        identityNode.files.put("/var/run/linkerd/identity/issuer/crt.pem", text: made.certificate.pem)
+        identityNode.files.put("/var/run/linkerd/identity/issuer/key.pem", text: made.key.pem, mode: 0o600)
     }
 
     private func start(_ name: String, on node: Simulator.Node, _ make: @escaping (SimProcess) throws(Refusal) -> AnyObject) {

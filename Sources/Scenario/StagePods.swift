@@ -52,7 +52,11 @@ public final class StagePod {
 /// Runs pods in a world.
 final class StagePods: PodRuntime {
     private let world: World
-    private(set) var pods: [StagePod] = []
+    /// In the order they came.
+    private(set) var places: OrderedDictionary<ObjectIdentifier, StagePod> = [:]
+    var pods: [StagePod] { Array(places.values) }
+    /// What was last made of each service, so that only what is new is told to the world.
+    private var published: [String: PublishedService] = [:]
     private var made = 0
     /// What an image does; the longest prefix of the image's name wins.
     var images: [(prefix: String, start: (SimProcess, StagePod) -> Void)] = []
@@ -60,14 +64,18 @@ final class StagePods: PodRuntime {
     /// Changes a container before it starts: for stories about broken pods.
     var tamper: (inout PodContainer, AgentPod) -> Void = { _, _ in }
 
+    /// Sees each place before anything runs in it.
+    var onPlace: (Simulator.Node) -> Void = { _ in }
+
     init(_ world: World) { self.world = world }
 
     func makePlace(for pod: AgentPod) throws(Refusal) -> IPAddress {
         made += 1
         let ip = IPAddress(10, 1, UInt8(made / 250), UInt8(made % 250 + 1))
         let node = world.addNode(pod.name, ip: ip)
+        onPlace(node)
         node.resolver.searchDomains = ["\(pod.namespace).svc.cluster.local", "svc.cluster.local", "cluster.local"]
-        pods.append(StagePod(pod, node: node))
+        places[ObjectIdentifier(pod)] = StagePod(pod, node: node)
         return ip
     }
 
@@ -107,18 +115,10 @@ final class StagePods: PodRuntime {
         watch(process, ended: ended)
     }
 
-    /// A process of the world has no parent: its state is looked at.
+    /// A process that crashed may be started again.
     private func watch(_ process: SimProcess, ended: @escaping (Int32) -> Void) {
-        world.after(.milliseconds(50)) { [self] in
-            switch process.state {
-            case .exited(let status): ended(status)
-            case .notStarted, .running, .crashed: if !isOver { watch(process, ended: ended) }
-            }
-        }
+        process.onEnd = { [world] state in if case .exited(let status) = state { world.after(.zero) { ended(status) } } }
     }
-
-    /// Nobody looks at processes any more.
-    var isOver = false
 
     func stop(_ container: PodContainer, in pod: AgentPod, byForce: Bool) {
         let place = find(pod)
@@ -127,19 +127,19 @@ final class StagePods: PodRuntime {
     }
 
     func removePlace(of pod: AgentPod) {
-        guard let place = pods.first(where: { $0.pod === pod }) else { return }
-        pods.removeAll { $0 === place }
+        guard let place = places.removeValue(forKey: ObjectIdentifier(pod)) else { return }
         world.after(.zero) { [world] in world.removeNode(place.node) }
     }
 
     func publish(_ services: [PublishedService]) {
-        for service in services {
+        for service in services where published[service.name] != service {
+            published[service.name] = service
             if let name = DNSName("\(service.name).cluster.local") { world.nameServer?.set(name, addresses: service.addresses) }
             for (address, backends) in service.ports { world.forward(address, to: backends) }
         }
     }
 
-    private func find(_ pod: AgentPod) -> StagePod { pods.first { $0.pod === pod }! }
+    private func find(_ pod: AgentPod) -> StagePod { places[ObjectIdentifier(pod)]! }
 }
 
 extension RedirectRules {

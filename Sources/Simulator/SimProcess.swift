@@ -37,6 +37,8 @@ public final class SimProcess: Host {
     let secrets: SecretStream
     private var shutdownActions: [() -> Void] = []
     public private(set) var isShuttingDown = false
+    /// Told of the end of each life, inside it; for the scenario.
+    public var onEnd: ((State) -> Void)?
     /// It ran when its node lost power.
     var restartsWithNode = false
     var pendingExit: Int32?
@@ -179,6 +181,7 @@ public final class SimProcess: Host {
         world.dropConnections(of: self, silently: silently)
         components = []
         world.onProcessEnd?(self)
+        onEnd?(state)
     }
 
     /// What is open, in words.

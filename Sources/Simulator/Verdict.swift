@@ -64,8 +64,7 @@ extension World {
 
     /// Bytes that must never cross from node to node in the clear. Connections made from now on are searched for them.
     public func declareSecret(_ bytes: [UInt8]) {
-        invariant(bytes.count >= 4, "a secret is long enough not to occur by chance")
-        secretsDeclared.append(bytes)
+        secrets.add(bytes)
     }
 
     /// Asks every running process to stop.
@@ -130,8 +129,8 @@ extension World {
         guard let link = stream.forward.link, !link.isLoopback else { return }
         let isDeclared = link.to.plaintextPorts.contains { $0.contains(stream.target.port) }
         let wantsTLS = options.checks.contains(.plaintext) && link.from.isMeshed && link.to.isMeshed && !isDeclared
-        let secrets = options.checks.contains(.secrets) ? secretsDeclared : []
-        guard wantsTLS || !secrets.isEmpty else { return }
+        let secrets = options.checks.contains(.secrets) ? self.secrets : nil
+        guard wantsTLS || secrets != nil else { return }
         stream.forward.inspector = WireInspector(wantsTLS: wantsTLS, secrets: secrets)
         stream.backward.inspector = WireInspector(wantsTLS: wantsTLS, secrets: secrets)
     }
@@ -171,8 +170,8 @@ extension SimStream {
 
 extension World {
     func observeDatagram(_ bytes: RawSpan, from source: SocketAddress, to target: SocketAddress, on link: Link) {
-        if !link.isLoopback, !secretsDeclared.isEmpty, options.checks.contains(.secrets) {
-            let index = bytes.withUnsafeBytes { found(secretsDeclared, in: $0) }
+        if !link.isLoopback, options.checks.contains(.secrets) {
+            let index = bytes.withUnsafeBytes { secrets.find(in: $0) }
             if let index { report(.secret(index), link, "datagram \(source)→\(target)") }
         }
         for capture in captures where capture.wants(link) {

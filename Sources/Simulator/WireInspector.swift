@@ -5,19 +5,18 @@ import Base
 
 struct WireInspector {
     private let wantsTLS: Bool
-    private let secrets: [[UInt8]]
+    /// nil: secrets may be said.
+    private let secrets: SecretIndex?
     /// Header bytes of the TLS record that begins here.
     private var header: [UInt8] = []
     /// Bytes left of the current TLS record.
     private var recordRest = 0
     /// The last bytes, in which a secret may have begun.
     private var tail: [UInt8] = []
-    private let tailBytes: Int
 
-    init(wantsTLS: Bool, secrets: [[UInt8]]) {
+    init(wantsTLS: Bool, secrets: SecretIndex?) {
         self.wantsTLS = wantsTLS
         self.secrets = secrets
-        tailBytes = max(0, (secrets.map(\.count).max() ?? 1) - 1)
     }
 
     enum Finding: Hashable {
@@ -27,7 +26,7 @@ struct WireInspector {
 
     mutating func inspect(_ bytes: UnsafeRawBufferPointer) -> Finding? {
         if wantsTLS, let finding = followRecords(bytes) { return finding }
-        if !secrets.isEmpty, let index = findSecret(bytes) { return .secret(index) }
+        if let secrets, !secrets.isEmpty, let index = find(secrets, bytes) { return .secret(index) }
         return nil
     }
 
@@ -61,22 +60,9 @@ struct WireInspector {
         return nil
     }
 
-    private mutating func findSecret(_ bytes: UnsafeRawBufferPointer) -> Int? {
+    private mutating func find(_ secrets: SecretIndex, _ bytes: UnsafeRawBufferPointer) -> Int? {
         let window = tail + bytes
-        tail = Array(window.suffix(tailBytes))
-        return window.withUnsafeBytes { found(secrets, in: $0) }
+        tail = Array(window.suffix(max(0, secrets.longest - 1)))
+        return window.withUnsafeBytes { secrets.find(in: $0) }
     }
-}
-
-/// The index of the first secret that stands in the bytes.
-func found(_ secrets: [[UInt8]], in bytes: UnsafeRawBufferPointer) -> Int? {
-    for (index, secret) in secrets.enumerated() where bytes.count >= secret.count {
-        let first = secret[0]
-        var i = 0
-        while i <= bytes.count - secret.count {
-            if bytes[i] == first, secret.withUnsafeBytes({ $0.elementsEqual(UnsafeRawBufferPointer(rebasing: bytes[i..<i + secret.count])) }) { return index }
-            i += 1
-        }
-    }
-    return nil
 }

@@ -22,7 +22,7 @@ public final class World {
     /// Told of each life's end, as a kubelet is; it may call `start`.
     public var onProcessEnd: ((SimProcess) -> Void)?
     /// Bytes that must never cross from node to node in the clear (keys, tokens). At least four bytes each.
-    public internal(set) var secretsDeclared: [[UInt8]] = []
+    let secrets = SecretIndex()
     public internal(set) var violations: [Violation] = []
     public internal(set) var violationsDropped = 0
 

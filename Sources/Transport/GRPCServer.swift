@@ -31,6 +31,9 @@ public final class GRPCServer: HTTPRequestHandler {
     /// Told of each call that begins.
     public var onStarted: ((_ path: String) -> Void)?
 
+    /// Answers requests that are not gRPC; nil: they are refused.
+    public var otherwise: (any HTTPRequestHandler)?
+
     public init(host: any Host, limits: GRPCLimits = GRPCLimits()) {
         self.host = host
         self.limits = limits
@@ -99,6 +102,7 @@ public final class GRPCServer: HTTPRequestHandler {
     }
 
     public func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool, peer: HTTPPeer) {
+        if let otherwise, !GRPCFields.isGRPC(contentType: head.headers.first("content-type")) { return otherwise.request(stream, head, endStream: endStream, peer: peer) }
         guard head.method == .post else { return stream.respond(status: 405, headers: [("allow", "POST")]) }
         guard GRPCFields.isGRPC(contentType: head.headers.first("content-type")) else { return stream.respond(status: 415) }
         guard head.version == .http2 else { return stream.respond(status: 505) }

@@ -12,6 +12,8 @@ private let usage = """
            weft-bench hold ADDRESS:PORT --protocol http1|grpc --count N
            weft-bench handshakes ADDRESS:PORT --count N
            weft-bench simulator | mesh | pods [COUNT]
+           weft-bench destination DIRECTORY [--services N] [--pods PER_SERVICE] [--proxies N] [--follows N] [--rate CHANGES_A_SECOND] [--seconds N]
+           weft-bench injector DIRECTORY [--bytes N] [--reviews N]
            All callers: [--identity NAME --credentials DIRECTORY] for mutual TLS.
     """
 
@@ -61,6 +63,19 @@ func run(_ arguments: [String]) throws {
     case "mesh":
         say("requests_per_second \(try meshRequestsPerSecond())")
         return
+    case "destination" where arguments.count >= 2:
+        let flags = try Flags(arguments.dropFirst(2))
+        var plan = DestinationPlan()
+        plan.services = try flags.number("--services", plan.services)
+        plan.podsPerService = try flags.number("--pods", plan.podsPerService)
+        plan.proxies = try flags.number("--proxies", plan.proxies)
+        plan.follows = try flags.number("--follows", plan.follows)
+        plan.changesPerSecond = try flags.number("--rate", plan.changesPerSecond)
+        plan.seconds = try flags.number("--seconds", plan.seconds)
+        try DestinationBench(plan).run(directory: arguments[1])
+    case "injector" where arguments.count >= 2:
+        let flags = try Flags(arguments.dropFirst(2))
+        try InjectorBench(count: try flags.number("--reviews", 2000)).run(directory: arguments[1], bytes: try flags.number("--bytes", 200_000))
     case "backend" where arguments.count >= 2:
         guard let ip = IPAddress(arguments[1]) else { throw Refusal(usage) }
         let flags = try Flags(arguments.dropFirst(2))

@@ -39,6 +39,7 @@ struct SharedFlags: ParsableArguments {
     @Option(help: "Log level: trace, debug, info, warn, error, off.") var logLevel = "info"
     @Option(help: "Log format: plain or json.") var logFormat = "plain"
     @Option(help: "Path of a kubeconfig; empty: the pod's own credentials.") var kubeconfig = ""
+    @Option(help: "Memory that this process may take, as 512Mi; when it is over, the process ends, for its supervisor to start it again. 0: no bound.") var memoryLimit = "1Gi"
     @Option(help: "Accepted and ignored: there is no Go profiler here.") var enablePprof = false
     @Option(help: "Hold a certificate and serve mutual TLS, because no proxy stands beside this controller.") var tls = false
     @Option(help: "With --tls: our own identity; empty: that of Linkerd's service account.") var tlsLocalName = ""
@@ -48,7 +49,14 @@ struct SharedFlags: ParsableArguments {
         guard ["trace", "debug", "info", "warn", "warning", "error", "off", "panic", "fatal"].contains(logLevel.lowercased()) else {
             throw ValidationError("--log-level \(logLevel) is none of trace, debug, info, warn, error, off")
         }
+        _ = try memoryBytes()
         guard ["plain", "json"].contains(logFormat) else { throw ValidationError("--log-format \(logFormat) is neither plain nor json") }
+    }
+
+    /// 0: no bound.
+    func memoryBytes() throws -> Int {
+        guard let milli = quantityMilli(memoryLimit) else { throw ValidationError("--memory-limit \(memoryLimit) is no quantity: write 512Mi or 1Gi") }
+        return Int(milli / 1000)
     }
 
     func apply(to options: inout ControllerOptions) {

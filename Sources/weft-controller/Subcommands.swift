@@ -176,3 +176,32 @@ struct Identity: ControllerCommand {
 
     func start(on host: any Host) throws -> AnyObject { try IdentityController.run(host: host, options: try controller(), identity: try identity()) }
 }
+
+struct PublicAPI: ControllerCommand {
+    static let configuration = CommandConfiguration(commandName: "controller", abstract: "The API of command lines: version, self-check, and the doors to telemetry and tap.")
+
+    @OptionGroup var shared: SharedFlags
+    @OptionGroup var identityService: IdentityServiceFlags
+    @Option(help: "Address of the API.") var addr = ":8085"
+    @Option(help: "Address of readiness and metrics.") var metricsAddr = ":9995"
+    @Option(help: "Namespace of the control plane.") var controllerNamespace = "linkerd"
+    @Option(help: "Trust domain of identities.") var identityTrustDomain = "cluster.local"
+
+    func service() -> PublicOptions {
+        var options = PublicOptions()
+        options.controllerNamespace = controllerNamespace
+        options.trustDomain = identityTrustDomain
+        return options
+    }
+
+    func controller() throws -> ControllerOptions {
+        var options = ControllerOptions(address: try parseAddress(addr), adminAddress: try parseAddress(metricsAddr))
+        shared.apply(to: &options)
+        try identityService.apply(to: &options)
+        return options
+    }
+
+    func validate() throws { _ = try controller() }
+
+    func start(on host: any Host) throws -> AnyObject { try PublicController.run(host: host, options: try controller(), service: service()) }
+}

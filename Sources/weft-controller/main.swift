@@ -9,7 +9,7 @@ import Platform
 struct Root: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "weft-controller", abstract: "The control plane of the mesh, one component a process.", 
-        subcommands: [Destination.self, Identity.self, Policy.self, ProxyInjector.self, ProfileValidation.self])
+        subcommands: [Destination.self, Identity.self, Policy.self, ProxyInjector.self, ProfileValidation.self, PublicAPI.self])
 }
 
 /// One line on stderr.
@@ -51,6 +51,11 @@ do {
         let parts = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         if parts.count == 2 { environment.append((String(parts[0]), String(parts[1]))) }
         entry += 1
+    }
+    if case let bytes = try command.shared.memoryBytes(), bytes > 0 {
+        // An allocation beyond it fails, and ends the process: better than to be in the way of others.
+        var limit = rlimit(rlim_cur: rlim_t(bytes), rlim_max: rlim_t(bytes))
+        guard setrlimit(__rlimit_resource_t(RLIMIT_DATA.rawValue), &limit) == 0 else { throw Refusal("the memory limit cannot be set") }
     }
     let log = Log.linux(LogFilter(command.shared.logLevel), format: LogFormat(command.shared.logFormat), descriptor: 1)
     let host = try LinuxHost(settings: Settings(environment: environment, arguments: CommandLine.arguments), log: log, takesSignals: true)

@@ -69,7 +69,7 @@ struct Simulate: ParsableCommand {
     }
 
     private func matching(_ name: String) -> [Story] {
-        let exact = Stories.all.filter { $0.name == name }
+        let exact = (Stories.all + Stories.large).filter { $0.name == name }
         return exact.isEmpty ? Stories.all.filter { $0.name.hasPrefix(name) } : exact
     }
 

@@ -25,6 +25,8 @@ final class TableAPI: HTTPRequestHandler {
     /// Usernames by token.
     var tokens: [String: String] = [:]
     var created: [KubeObject] = []
+    /// `USER VERB RESOURCE/SUBRESOURCE NAMESPACE` of what is allowed.
+    var allowed: [String] = []
     /// Answers nothing while false.
     var isUp = true
     private var readers: [Reader] = []
@@ -50,7 +52,7 @@ final class TableAPI: HTTPRequestHandler {
     }
 
     private func tell(_ resource: KubeResource, _ type: String, _ object: KubeObject) {
-        for (path, stream) in watches where path == resource.path() {
+        for (path, stream) in watches where path == resource.path() || path == resource.path(namespace: object.namespace) {
             let line = Array((Value.members(["type": .string(type), "object": object.value]).json() + "\n").utf8)
             stream.send(line.span.bytes, endStream: false)
         }
@@ -71,6 +73,10 @@ final class TableAPI: HTTPRequestHandler {
             if object.kind == "TokenReview" {
                 let username = object.value.text("spec", "token").flatMap { tokens[$0] }
                 object.value.put(.members(["authenticated": .bool(username != nil), "user": .members(["username": .string(username ?? "")])]), at: "status")
+            } else if object.kind == "SubjectAccessReview" {
+                let asked = { (name: String) in object.value.text("spec", "resourceAttributes", name) ?? "" }
+                let what = "\(object.value.text("spec", "user") ?? "") \(asked("verb")) \(asked("resource"))\(asked("subresource").isEmpty ? "" : "/" + asked("subresource")) \(asked("namespace"))"
+                object.value.put(.members(["allowed": .bool(allowed.contains(what))]), at: "status")
             } else if object.kind == "SelfSubjectAccessReview" {
                 object.value.put(.members(["allowed": .bool(true)]), at: "status")
             } else {
@@ -87,9 +93,18 @@ final class TableAPI: HTTPRequestHandler {
                 stream,
                 .members([
                     "kind": .string("List"), "apiVersion": .string("v1"), "metadata": .members(["resourceVersion": .string(String(version))]),
-                    "items": .array((objects[parts[0]] ?? []).map(\.value)),
+                    "items": .array(listed(parts[0]).map(\.value)),
                 ]))
         }
+    }
+
+    /// Of all namespaces, or of the one that the path names.
+    private func listed(_ path: String) -> [KubeObject] {
+        var segments = path.split(separator: "/").map(String.init)
+        guard let i = segments.firstIndex(of: "namespaces"), segments.count > i + 2 else { return objects[path] ?? [] }
+        let namespace = segments[i + 1]
+        segments.removeSubrange(i...i + 1)
+        return (objects["/" + segments.joined(separator: "/")] ?? []).filter { $0.namespace == namespace }
     }
 
     private func reply(_ stream: HTTPStream, _ value: Value, status: UInt16 = 200) {

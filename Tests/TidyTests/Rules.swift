@@ -64,7 +64,7 @@ enum Floors {
         "weft-proxy": ["Base", "Platform", "Proxy", "Linux"],
         "weft-controller": ["Base", "Platform", "MeshAPI", "ControlPlane", "Linux"],
         "weft-init": ["Base", "Platform", "Linux"],
-        "weft-bench": ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "Transport", "Kube", "Linux", "APIServer", "Simulator", "Scenario", "Load"],
+        "weft-bench": ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Linux", "APIServer", "Simulator", "Scenario", "Load"],
     ]
     static let ours = Set(arrows.keys)
     /// Modules that may touch the machine.

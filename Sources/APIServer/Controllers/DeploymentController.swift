@@ -21,7 +21,7 @@ final class DeploymentController: Reconciler {
 
     override func reconcile(_ key: KubeKey) throws(KubeStatus) {
         guard let deployment = registry.find(.deployments, namespace: key.namespace, name: key.name), !deployment.isTerminating else { return }
-        let sets = registry.all(.replicaSets, namespace: key.namespace).filter { $0.controller?.uid == deployment.uid && !$0.isTerminating }
+        let sets = registry.controlled(.replicaSets, by: deployment).filter { !$0.isTerminating }
         let hash = Self.hash(deployment)
         var current = sets.first { $0.labels[Self.hashLabel] == hash }
         let others = sets.filter { $0.uid != current?.uid }
@@ -167,7 +167,7 @@ final class DeploymentController: Reconciler {
     // MARK: Status
 
     private func report(_ deployment: KubeObject) throws(KubeStatus) {
-        let sets = registry.all(.replicaSets, namespace: deployment.namespace).filter { $0.controller?.uid == deployment.uid }
+        let sets = registry.controlled(.replicaSets, by: deployment)
         let hash = Self.hash(deployment)
         let current = sets.first { $0.labels[Self.hashLabel] == hash }
         let total = sets.reduce(0) { $0 + ($1.value.number("status", "replicas") ?? 0) }

@@ -9,18 +9,25 @@ import Platform
 
 final class EndpointController: Reconciler {
     private static let slicesMax = 100
+    /// Between two looks at the pods of one service, so that a crowd of pods does not write its slices once a pod. The first change of a quiet
+    /// service is written at once. Source: ours; kube-controller-manager has `--endpointslice-updates-batch-period`.
+    private static let batchPeriod = Interval.milliseconds(100)
+    /// Look-up only: when a service was last looked at.
+    private var lastLook: [KubeKey: Instant] = [:]
+    /// Look-up only: what the services of a namespace select, in the order of their names.
+    private var selectors: [String: OrderedDictionary<KubeKey, LabelSelector>] = [:]
 
     override func observe(_ collection: String, _ change: StoredChange) {
         switch collection {
-        case "services": enqueue(change.key)
+        case "services":
+            let selector = change.kind == .deleted ? nil : Service(KubeObject(change.object)).selector.map { LabelSelector(labels: $0) }
+            selectors[change.key.namespace, default: [:]][change.key] = selector
+            enqueue(change.key)
         case "pods":
             guard concernsEndpoints(change) else { return }
             let labels = change.object.entries("metadata", "labels")
             let before = change.previous?.entries("metadata", "labels")
-            for service in registry.all(.services, namespace: change.key.namespace) {
-                guard let selector = Service(service).selector.map({ LabelSelector(labels: $0) }) else { continue }
-                if selector.matches(labels) || before.map({ selector.matches($0) }) ?? false { enqueue(service.key) }
-            }
+            for (service, selector) in selectors[change.key.namespace] ?? [:] where selector.matches(labels) || before.map({ selector.matches($0) }) ?? false { enqueueBatched(service) }
         case "nodes":
             // The zone of endpoints is their node's.
             let zone = "topology.kubernetes.io/zone"
@@ -35,6 +42,11 @@ final class EndpointController: Reconciler {
         }
     }
 
+    private func enqueueBatched(_ service: KubeKey) {
+        guard let last = lastLook[service], host.now - last < Self.batchPeriod else { return enqueue(service) }
+        enqueue(service, after: Self.batchPeriod - (host.now - last))
+    }
+
     private func concernsEndpoints(_ change: StoredChange) -> Bool {
         guard let before = change.previous, change.kind == .modified else { return true }
         let after = change.object
@@ -44,6 +56,7 @@ final class EndpointController: Reconciler {
 
     override func reconcile(_ key: KubeKey) throws(KubeStatus) {
         guard let object = registry.find(.services, namespace: key.namespace, name: key.name) else {
+            lastLook[key] = nil
             // The slices go with their owner; Endpoints have none.
             if registry.find(.endpoints, namespace: key.namespace, name: key.name) != nil { writer.delete(registry.kind(.endpoints), key) }
             return
@@ -51,7 +64,8 @@ final class EndpointController: Reconciler {
         let service = Service(object)
         guard !service.isExternalName, !object.isTerminating else { return }
         guard let selector = service.selector else { return try mirror(object) }
-        let pods = registry.all(.pods, namespace: key.namespace).filter { LabelSelector(labels: selector).matches($0.labels) }
+        lastLook[key] = host.now
+        let pods = selector.isEmpty ? registry.all(.pods, namespace: key.namespace) : registry.relations.labelled(registry.kind(.pods).collection, selector, in: key.namespace)
         for family in families(object) {
             try reconcileSlices(object, family, manager: "endpointslice-controller.k8s.io", groups(service, pods, family))
         }
@@ -119,9 +133,8 @@ final class EndpointController: Reconciler {
     // MARK: Slices
 
     private func reconcileSlices(_ service: KubeObject, _ family: String, manager: String, _ groups: [Group]) throws(KubeStatus) {
-        var existing = registry.all(.endpointSlices, namespace: service.namespace).filter {
-            $0.labels[EndpointSlice.serviceNameLabel] == service.name && $0.labels[EndpointSlice.managedByLabel] == manager && $0.value.text("addressType") == family && !$0.isTerminating
-        }
+        let own = [EndpointSlice.serviceNameLabel: service.name, EndpointSlice.managedByLabel: manager] as KubeLabels
+        var existing = registry.relations.labelled(registry.kind(.endpointSlices).collection, own, in: service.namespace).filter { $0.value.text("addressType") == family && !$0.isTerminating }
         // Without endpoints one empty slice stands for the service.
         for group in groups.isEmpty ? [Group(ports: [], endpoints: [])] : groups {
             let mine = existing.filter { $0.value.items("ports") == group.ports || groups.isEmpty || groups.count == 1 && $0.value.items("ports").isEmpty }
@@ -134,13 +147,9 @@ final class EndpointController: Reconciler {
 
     /// Puts a group's endpoints into slices: each stays where it is, new ones go where there is room.
     private func fill(_ service: KubeObject, _ family: String, _ manager: String, _ group: Group, _ slices: [KubeObject]) throws(KubeStatus) {
-        var rest = group.endpoints
-        var contents: [[Value]] = slices.map { slice in
-            slice.value.items("endpoints").compactMap { old in
-                guard let i = rest.firstIndex(where: { isSame($0, old) }) else { return nil }
-                return rest.remove(at: i)
-            }
-        }
+        var left = OrderedDictionary(group.endpoints.map { (identity($0), $0) }) { first, _ in first }
+        var contents: [[Value]] = slices.map { slice in slice.value.items("endpoints").compactMap { left.removeValue(forKey: identity($0)) } }
+        var rest = Array(left.values)
         for i in contents.indices {
             let room = min(rest.count, Self.slicesMax - contents[i].count)
             contents[i] += rest.prefix(max(0, room))
@@ -171,9 +180,10 @@ final class EndpointController: Reconciler {
         } while !rest.isEmpty
     }
 
-    private func isSame(_ a: Value, _ b: Value) -> Bool {
-        if let uid = a.text("targetRef", "uid"), !uid.isEmpty { return uid == b.text("targetRef", "uid") }
-        return a.items("addresses") == b.items("addresses")
+    /// What makes an endpoint the same as before: its pod, else its addresses.
+    private func identity(_ endpoint: Value) -> String {
+        if let uid = endpoint.text("targetRef", "uid"), !uid.isEmpty { return uid }
+        return endpoint.items("addresses").compactMap { $0.text() }.joined(separator: " ")
     }
 
     private func labels(_ service: KubeObject, _ manager: String) -> KubeLabels {

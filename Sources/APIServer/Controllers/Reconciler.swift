@@ -111,7 +111,7 @@ class Reconciler {
 
     /// Pods controlled by this object, by name.
     final func pods(of owner: KubeObject) -> [KubeObject] {
-        registry.all(.pods, namespace: owner.namespace).filter { $0.controller?.uid == owner.uid }
+        registry.controlled(.pods, by: owner)
     }
 
     /// Writes the status if it differs.

@@ -50,7 +50,7 @@ final class ReplicaSetController: Reconciler {
     }
 
     private func adopt(_ set: KubeObject) throws(KubeStatus) {
-        for pod in registry.all(.pods, namespace: set.namespace) where pod.controller == nil && pod.isPodActive && selects(set, pod.value) {
+        for pod in registry.relations.controlled(registry.kind(.pods).collection, by: "", in: set.namespace) where pod.isPodActive && selects(set, pod.value) {
             try registry.update(.pods, namespace: pod.namespace, name: pod.name) { $0.ownerReferences.append(KubeOwner(controlling: set)) }
         }
     }

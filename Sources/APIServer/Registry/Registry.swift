@@ -8,6 +8,8 @@ import OrderedCollections
 
 final class Registry {
     let store: ObjectStore
+    /// Of pods, ReplicaSets and EndpointSlices.
+    private(set) var relations: Relations!
     let catalog = Catalog()
     let limits: APIServerLimits
     let wall: () -> WallTime
@@ -28,6 +30,7 @@ final class Registry {
         self.wall = wall
         serviceAddresses = ServiceAddresses(network: serviceNetwork)
         for builtIn in BuiltInKind.all { catalog.register(builtIn.served(in: store)) }
+        relations = Relations(store, following: [KubeResource.pods, .replicaSets, .endpointSlices].map { kind($0).collection })
     }
 
     // MARK: Chance
@@ -79,6 +82,9 @@ final class Registry {
     func all(_ resource: KubeResource, namespace: String? = nil) -> [KubeObject] {
         store.objects(kind(resource).collection, namespace: namespace).map { KubeObject($0) }
     }
+
+    /// Those of a followed kind that this object controls.
+    func controlled(_ resource: KubeResource, by owner: KubeObject) -> [KubeObject] { relations.controlled(kind(resource).collection, by: owner.uid, in: owner.namespace) }
 
     struct Page {
         var items: [Value]

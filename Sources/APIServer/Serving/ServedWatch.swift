@@ -12,6 +12,7 @@ final class ServedWatch {
     private let exchange: Exchange
     private let host: any Host
     private let store: ObjectStore
+    private let lines: WatchLines
     private var cursor: WatchCursor
     private let kind: ServedKind
     private let version: ServedVersion
@@ -26,7 +27,7 @@ final class ServedWatch {
 
     init(
         _ exchange: Exchange, _ cursor: WatchCursor, _ kind: ServedKind, _ version: ServedVersion, form: Representation.Form, includes: TableForm.Objects, options: WatchOptions,
-        store: ObjectStore, host: any Host, limits: APIServerLimits, lifetime: Interval, onEnd: @escaping (ServedWatch) -> Void
+        store: ObjectStore, lines: WatchLines, host: any Host, limits: APIServerLimits, lifetime: Interval, onEnd: @escaping (ServedWatch) -> Void
     ) {
         self.exchange = exchange
         self.cursor = cursor
@@ -35,6 +36,7 @@ final class ServedWatch {
         self.form = form
         self.includes = includes
         self.store = store
+        self.lines = lines
         self.host = host
         self.limits = limits
         self.onEnd = onEnd
@@ -75,9 +77,9 @@ final class ServedWatch {
             do throws(KubeStatus) {
                 guard let change = try cursor.next(in: store) else { return }
                 switch change.kind {
-                case .added: send("ADDED", change.object)
-                case .modified: send("MODIFIED", change.object)
-                case .deleted: send("DELETED", change.object)
+                case .added: send("ADDED", change.object, as: cursor.version)
+                case .modified: send("MODIFIED", change.object, as: cursor.version)
+                case .deleted: send("DELETED", change.object, as: cursor.version)
                 }
             } catch {
                 line("ERROR", error.value)
@@ -91,6 +93,13 @@ final class ServedWatch {
         guard onEnd != nil else { return }
         over()
         exchange.end()
+    }
+
+    /// What a change is to a watch depends on its selector only in whether it is told, and as what.
+    private func send(_ type: String, _ object: Value, as change: UInt64) {
+        guard form == .plain else { return send(type, object) }
+        let bytes = lines.line(WatchLines.Key(change: change, kind: kind.name, version: version.name, type: type)) { Self.encoded(type, shown(object)) }
+        exchange.stream.send(bytes.span.bytes, endStream: false)
     }
 
     private func send(_ type: String, _ object: Value) {
@@ -109,10 +118,15 @@ final class ServedWatch {
     }
 
     private func line(_ type: String, _ object: Value) {
+        let bytes = Self.encoded(type, object)
+        exchange.stream.send(bytes.span.bytes, endStream: false)
+    }
+
+    private static func encoded(_ type: String, _ object: Value) -> [UInt8] {
         var bytes: [UInt8] = []
         Value.members(["type": .string(type), "object": object]).json(into: &bytes)
         bytes.append(0x0a)
-        exchange.stream.send(bytes.span.bytes, endStream: false)
+        return bytes
     }
 
     private func armBookmark() {

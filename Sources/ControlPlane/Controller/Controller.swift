@@ -43,6 +43,8 @@ public final class Controller {
         do throws(HostFailure) {
             admin = try AdminServer(batch: batch, address: options.adminAddress, metrics: metrics)
         } catch { throw Refusal("\(error)") }
+        // Series of services and callers that are gone.
+        admin.beforeMetrics { [metrics] in metrics.sweep(now: host.now, idle: .hours(1)) }
         host.onShutdown { [self] in stop() }
     }
 
