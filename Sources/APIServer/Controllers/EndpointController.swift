@@ -9,11 +9,12 @@ import Platform
 
 final class EndpointController: Reconciler {
     private static let slicesMax = 100
-    /// Between two looks at the pods of one service, so that a crowd of pods does not write its slices once a pod. The first change of a quiet
-    /// service is written at once. Source: ours; kube-controller-manager has `--endpointslice-updates-batch-period`.
-    private static let batchPeriod = Interval.milliseconds(100)
-    /// Look-up only: when a service was last looked at.
-    private var lastLook: [KubeKey: Instant] = [:]
+    /// Between two looks at the pods of one service for each of its pods, and at most, so that a crowd of pods does not write its slices once
+    /// a pod. Source: ours; kube-controller-manager has `--endpointslice-updates-batch-period`.
+    private static let batchPeriodOfPod = Interval.milliseconds(1)
+    private static let batchPeriodMax = Interval.milliseconds(100)
+    /// Look-up only: from when on a service may be looked at again.
+    private var nextLook: [KubeKey: Instant] = [:]
     /// Look-up only: what the services of a namespace select, in the order of their names.
     private var selectors: [String: OrderedDictionary<KubeKey, LabelSelector>] = [:]
 
@@ -43,8 +44,8 @@ final class EndpointController: Reconciler {
     }
 
     private func enqueueBatched(_ service: KubeKey) {
-        guard let last = lastLook[service], host.now - last < Self.batchPeriod else { return enqueue(service) }
-        enqueue(service, after: Self.batchPeriod - (host.now - last))
+        guard let next = nextLook[service], host.now < next else { return enqueue(service) }
+        enqueue(service, after: next - host.now)
     }
 
     private func concernsEndpoints(_ change: StoredChange) -> Bool {
@@ -56,7 +57,7 @@ final class EndpointController: Reconciler {
 
     override func reconcile(_ key: KubeKey) throws(KubeStatus) {
         guard let object = registry.find(.services, namespace: key.namespace, name: key.name) else {
-            lastLook[key] = nil
+            nextLook[key] = nil
             // The slices go with their owner; Endpoints have none.
             if registry.find(.endpoints, namespace: key.namespace, name: key.name) != nil { writer.delete(registry.kind(.endpoints), key) }
             return
@@ -64,8 +65,8 @@ final class EndpointController: Reconciler {
         let service = Service(object)
         guard !service.isExternalName, !object.isTerminating else { return }
         guard let selector = service.selector else { return try mirror(object) }
-        lastLook[key] = host.now
         let pods = selector.isEmpty ? registry.all(.pods, namespace: key.namespace) : registry.relations.labelled(registry.kind(.pods).collection, selector, in: key.namespace)
+        nextLook[key] = host.now + min(Self.batchPeriodMax, Self.batchPeriodOfPod * Int64(pods.count))
         for family in families(object) {
             try reconcileSlices(object, family, manager: "endpointslice-controller.k8s.io", groups(service, pods, family))
         }
