@@ -66,6 +66,8 @@ let package = Package(
         .target(name: "Transport", dependencies: ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", deque], swiftSettings: hot),
         .target(name: "Kube", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", collections], swiftSettings: strict),
 
+        .target(name: "Interception", dependencies: ["Base", "Platform"], swiftSettings: strict),
+
         // Floor 3
         .target(name: "Proxy", dependencies: ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", deque, collections, protobuf], swiftSettings: hot),
         .target(name: "Manifests", dependencies: ["Base", "Documents", "Kube", collections], swiftSettings: strict),
@@ -80,7 +82,7 @@ let package = Package(
         .target(name: "Simulator", dependencies: ["Base", "Platform", "DNS", "CDeterminism", deque], swiftSettings: hot),
 
         // Floor 5
-        .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator", collections, protobuf], swiftSettings: strict),
+        .target(name: "Scenario", dependencies: ["Base", "Documents", "Platform", "Interception", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator", collections, protobuf], swiftSettings: strict),
         .target(name: "Load", dependencies: ["Base", "Platform", "HTTP", "GRPC", "Transport", deque], swiftSettings: hot),
         .target(name: "Rehearsal", dependencies: ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture", collections], swiftSettings: strict),
         .target(name: "LocalCluster", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Storage", "Simulator", "Scenario", "Simulations", "Capture", "CLinux", collections], swiftSettings: strict),
@@ -93,12 +95,12 @@ let package = Package(
         .executableTarget(name: "weft", dependencies: ["Base", "Documents", "Platform", "TLS", "Commands", "Linux", "Kube", "Manifests", "Capture", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster", "CDeterminism", arguments], swiftSettings: strict),
         .executableTarget(name: "weft-proxy", dependencies: ["Base", "Platform", "Proxy", "Linux"], swiftSettings: hot, linkerSettings: lean),
         .executableTarget(name: "weft-controller", dependencies: ["Base", "Platform", "MeshAPI", "ControlPlane", "Linux", arguments], swiftSettings: strict),
-        .executableTarget(name: "weft-init", dependencies: ["Base", "Platform", "Linux"], swiftSettings: strict),
+        .executableTarget(name: "weft-init", dependencies: ["Base", "Platform", "Interception", "Linux"], swiftSettings: strict),
         .executableTarget(name: "weft-bench", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Linux", "APIServer", "Simulator", "Scenario", "Load", "CDeterminism"], swiftSettings: strict),
     ]
         + [
             ("Base", ["Fuzzing"]), ("Documents", ["Base", "Fuzzing", "OrderedCollections"]), ("HTTP", ["Base", "Fuzzing"]), ("TLS", ["Base", "Fuzzing", "CDeterminism"]), ("DNS", ["Base", "Fuzzing"]),
-            ("GRPC", ["Base", "Fuzzing", "HTTP"]), ("MeshAPI", ["Base"]), ("Capture", ["Base", "Fuzzing", "HTTP"]), ("Platform", ["Base"]),
+            ("GRPC", ["Base", "Fuzzing", "HTTP"]), ("MeshAPI", ["Base"]), ("Capture", ["Base", "Fuzzing", "HTTP"]), ("Platform", ["Base"]), ("Interception", ["Base", "Platform", "Simulator"]),
             ("Transport", ["Base", "Fuzzing", "Platform", "HTTP", "TLS", "DNS", "GRPC", "Simulator"]),
             ("Kube", ["Base", "Fuzzing", "Documents", "Platform", "HTTP", "TLS", "Transport", "APIServer", "Simulator", "DNS"]),
             ("Proxy", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Simulator"]),

@@ -5,7 +5,7 @@ import Scenario
 public enum Stories {
     public static let all: [Story] =
         basics + identity + policy + faults + cluster + reliability + outbound + balancing + stale + detection + telemetry
-        + demo + worlds + negative
+        + demo + worlds + interception + negative
 
     public static let basics: [Story] = [twoPodsMTLS, keepAliveAndBodies, opaqueTCP, serverSpeaksFirst, unmeshedClient, http2AndGRPC]
     public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal, issuerRotation, clockSkew]
@@ -14,6 +14,7 @@ public enum Stories {
     public static let cluster: [Story] = [endpointReplaced, apiServerRestarts, rollingRestart, apiServerKilled, watchCutEverywhere, slowAPIServer, churn]
     public static let demo: [Story] = [twoWorlds]
     public static let worlds: [Story] = [manyExchanges]
+    public static let interception: [Story] = [pluginMissing]
     public static let reliability: [Story] = [retriesHideFailures, retryBudget, timeoutOnTime, endpointEjected, noDuplicates, rateLimited, retryBodyBound, grpcRetries, retryStorm, perTryTimeout, idleTimeout, requestHeaders, failfast, refusedStream]
     public static let outbound: [Story] = [routesAndWeights, routeFilters, failover, routeChangesLive]
     public static let balancing: [Story] = [slowServer, fastFailures, allEjected, opaqueSpread]

@@ -111,6 +111,9 @@ final class LocalPods: PodRuntime {
             // As root: what the container's NET_ADMIN is for a user with file capabilities.
             return ChildProgram(path: programs.initializer, arguments: container.arguments, environment: [("PATH", ChildProcess.systemPath)])
         }
+        if container.isValidator {
+            return ChildProgram(path: programs.initializer, arguments: ["network-validator"] + container.arguments, environment: container.environment, user: container.userID, group: container.userID)
+        }
         if container.isProxy {
             // What it knows, it knows from the container's environment.
             let user = container.userID ?? 2102

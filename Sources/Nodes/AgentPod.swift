@@ -75,8 +75,6 @@ public final class AgentPod {
             containers.append(container)
             return initialize(rest)
         }
-        // The network validator only repeats what the next connection shows.
-        if container.name == "linkerd-network-validator" { return initialize(rest) }
         runtime.runToEnd(container, in: self) { [self] status in
             if status == 0 { initialize(rest) } else { fail("init container \(container.name) ended with status \(status)") }
         }

@@ -20,6 +20,8 @@ public struct PodContainer: Sendable {
     public var isProxy: Bool { name == Self.proxyName }
     /// Sets up the redirection and ends.
     public var isInitializer: Bool { name == "linkerd-init" }
+    /// Shows that a CNI plugin has set it up, and ends.
+    public var isValidator: Bool { name == "linkerd-network-validator" }
 
     init(_ container: Value, of pod: KubeObject) {
         name = container.text("name") ?? ""

@@ -174,6 +174,9 @@ public final class StageCluster {
     /// Sees the node of each pod before anything runs on it: for stories about odd machines.
     public func onPlace(_ see: @escaping (Simulator.Node) -> Void) { pods.onPlace = see }
 
+    /// Whether the node of a pod has its CNI plugin, for pods that are injected for one. Set before the pods come.
+    public func plugin(_ isThere: @escaping (StagePod) -> Bool) { pods.hasPlugin = isThere }
+
     /// Sets a variable of a container's environment before it starts: for stories about broken pods.
     public func tamper(pod name: String, container: String, _ variable: String, _ value: String) {
         let before = pods.tamper

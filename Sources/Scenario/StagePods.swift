@@ -3,6 +3,7 @@
 
 import Base
 import DNS
+import Interception
 import Kube
 import Nodes
 import OrderedCollections
@@ -26,6 +27,8 @@ public final class StagePod {
     }
 
     public var name: String { pod.name }
+    /// Why it cannot run; nil: nothing is known against it.
+    public var problem: String? { pod.problem }
     /// Its agent says so, and its applications have begun.
     public var isReady: Bool { pod.isReady && containers.values.allSatisfy(\.isRunning) }
 
@@ -67,6 +70,9 @@ final class StagePods: PodRuntime {
     /// Sees each place before anything runs in it.
     var onPlace: (Simulator.Node) -> Void = { _ in }
 
+    /// Whether the node of a pod has a CNI plugin that redirects as `linkerd-init` does elsewhere.
+    var hasPlugin: (StagePod) -> Bool = { _ in true }
+
     init(_ world: World) { self.world = world }
 
     func makePlace(for pod: AgentPod) throws(Refusal) -> IPAddress {
@@ -85,8 +91,31 @@ final class StagePods: PodRuntime {
     }
 
     func runToEnd(_ container: PodContainer, in pod: AgentPod, done: @escaping (Int32) -> Void) {
-        if container.isInitializer { find(pod).node.redirect = RedirectRules(arguments: container.arguments) }
+        let place = find(pod)
+        if container.isValidator { return validate(container, place, done) }
+        if container.isInitializer { place.node.redirect = RedirectRules(arguments: container.arguments) }
         done(0)
+    }
+
+    /// The network validator as a process of its own, behind what the node's CNI plugin did.
+    private func validate(_ container: PodContainer, _ place: StagePod, _ done: @escaping (Int32) -> Void) {
+        if hasPlugin(place) { place.node.redirect = RedirectRules(arguments: []) }
+        let process = world.addProcess(container.name, on: place.node, userID: container.userID ?? 65_534, settings: Settings()) { process in
+            do throws(Refusal) {
+                let validator = NetworkValidator(host: process, flags: try ValidatorFlags(container.arguments)) { refusal in
+                    if let refusal { process.log(.error, "network_validator", "\(refusal)") }
+                    process.exit(refusal == nil ? 0 : NetworkValidator.failureStatus)
+                }
+                process.keep(validator)
+                process.onShutdown { validator.stop() }
+                validator.start()
+            } catch {
+                process.log(.error, "network_validator", "\(error)")
+                process.exit(2)
+            }
+        }
+        process.start()
+        watch(process, ended: done)
     }
 
     func start(_ container: PodContainer, in pod: AgentPod, ended: @escaping (Int32) -> Void) throws(Refusal) {

@@ -1,8 +1,10 @@
 // weft-init: redirects a pod's TCP through its proxy, once, before the pod's own containers start. Takes the arguments of
-// Linkerd's proxy-init. Deliberately absent: everything else; rules and running are in the Linux module.
+// Linkerd's proxy-init. `weft-init network-validator` takes those of Linkerd's network validator. Deliberately absent: everything else;
+// rules and running are in the Linux module, the validator in Interception.
 
 import Base
 import Glibc
+import Interception
 import Linux
 import Platform
 
@@ -40,4 +42,32 @@ func setUp(_ settings: Settings) -> Int32 {
     }
 }
 
-exit(setUp(.ofThisProcess()))
+/// The exit status: 0 redirected, 95 not, 2 not understood.
+func validate(_ arguments: [String]) -> Int32 {
+    let flags: ValidatorFlags
+    do throws(Refusal) { flags = try ValidatorFlags(arguments) } catch {
+        Log.logrus(.info, json: false)(.error, "network_validator", "\(error); weft-init network-validator --help tells the flags")
+        return 2
+    }
+    if flags.wantsHelp {
+        _ = ValidatorFlags.help.withCString { write(1, $0, strlen($0)) }
+        return 0
+    }
+    let log = Log.logrus(flags.logLevel, json: flags.isJSON)
+    do {
+        let host = try LinuxHost(settings: .ofThisProcess(), log: log, takesSignals: true)
+        let validator = NetworkValidator(host: host, flags: flags) { refusal in
+            if let refusal { log(.error, "network_validator", "\(refusal)") } else { log(.info, "network_validator", "Validated: what this pod sends is redirected") }
+            host.exit(refusal == nil ? 0 : NetworkValidator.failureStatus)
+        }
+        host.onShutdown { validator.stop() }
+        validator.start()
+        return host.run()
+    } catch {
+        log(.error, "network_validator", "\(error)")
+        return NetworkValidator.failureStatus
+    }
+}
+
+let arguments = Settings.ofThisProcess().arguments
+exit(arguments.first == "network-validator" ? validate(Array(arguments.dropFirst())) : setUp(.ofThisProcess()))

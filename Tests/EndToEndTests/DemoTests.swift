@@ -12,7 +12,7 @@ import Testing
 
 @Suite(.serialized) struct DemoTests {
     /// The directory that the test bundle was built into, which holds the programs of the same build.
-    private static let directory: String = {
+    static let directory: String = {
         var buffer = [CChar](repeating: 0, count: 4096)
         let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
         let tested = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)

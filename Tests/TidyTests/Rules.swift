@@ -46,6 +46,7 @@ enum Floors {
         "Platform": ["Base"],
         "Transport": ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI"],
         "Kube": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport"],
+        "Interception": ["Base", "Platform"],
         "Proxy": ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport"],
         "Manifests": ["Base", "Documents", "Kube"],
         "APIServer": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube"],
@@ -55,7 +56,7 @@ enum Floors {
         "Linux": ["Base", "Platform"],
         "Storage": ["Base", "Platform"],
         "Simulator": ["Base", "Platform", "DNS"],
-        "Scenario": ["Base", "Documents", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator"],
+        "Scenario": ["Base", "Documents", "Platform", "Interception", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "APIServer", "Nodes", "Simulator"],
         "Load": ["Base", "Platform", "HTTP", "GRPC", "Transport"],
         "Rehearsal": ["Base", "Documents", "Platform", "HTTP", "Transport", "Kube", "Proxy", "Manifests", "ControlPlane", "Simulator", "Scenario", "Capture"],
         "LocalCluster": ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "DNS", "Manifests", "APIServer", "Nodes", "Linux", "Storage", "Simulator", "Scenario", "Simulations", "Capture"],
@@ -63,7 +64,7 @@ enum Floors {
         "weft": ["Base", "Documents", "Platform", "TLS", "Commands", "Linux", "Kube", "Manifests", "Capture", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster"],
         "weft-proxy": ["Base", "Platform", "Proxy", "Linux"],
         "weft-controller": ["Base", "Platform", "MeshAPI", "ControlPlane", "Linux"],
-        "weft-init": ["Base", "Platform", "Linux"],
+        "weft-init": ["Base", "Platform", "Interception", "Linux"],
         "weft-bench": ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Linux", "APIServer", "Simulator", "Scenario", "Load"],
     ]
     static let ours = Set(arrows.keys)
