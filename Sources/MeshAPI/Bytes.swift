@@ -1,6 +1,7 @@
 // The API's `bytes` fields as arrays. The generated code spells them `Data`, which nothing else here should have to import.
 
 import FoundationEssentials
+import SwiftProtobuf
 
 extension Mesh.Identity.CertifyRequest {
     /// `request` is a PKCS#10 request in DER.
@@ -13,6 +14,15 @@ extension Mesh.Identity.CertifyRequest {
 
     public var tokenBytes: [UInt8] { [UInt8](token) }
     public var requestBytes: [UInt8] { [UInt8](certificateSigningRequest) }
+}
+
+extension Mesh.HTTPTypes.Headers {
+    public init(_ fields: [(name: String, value: [UInt8])]) {
+        self.init()
+        headers = fields.map { field in .with { ($0.name, $0.value) = (field.name, Data(field.value)) } }
+    }
+
+    public var fields: [(name: String, value: [UInt8])] { headers.map { ($0.name, [UInt8]($0.value)) } }
 }
 
 extension Mesh.Identity.CertifyResponse {

@@ -59,6 +59,18 @@ public enum ProxyLimits {
     static let spansDelayMax = Interval.seconds(10)
     /// How long a collector may take for a batch; then it is lost. Source: OpenTelemetry, OTEL_EXPORTER_OTLP_TIMEOUT of 10 s.
     static let spansExportTimeout = Interval.seconds(10)
+    /// Items of one list on the debug page. Unit: items. When there are more: the first are shown, with the number of all.
+    /// Source: ours; 10,000 connections are two megabytes.
+    static let stateItemsMax = 10_000
+    /// Events that wait for a watcher. Unit: events. When full: further ones are left out, and no new requests are shown.
+    /// Source: linkerd2-proxy linkerd/proxy/tap: 400.
+    static let tapEventsMax = 400
+    /// Watchers at once. Unit: calls. When full: RESOURCE_EXHAUSTED. Source: ours; every request is held against each.
+    static let tapsMax = 32
+    /// Conditions within conditions. Unit: levels. When deeper: INVALID_ARGUMENT. Source: ours; `linkerd viz tap` makes three.
+    static let tapMatchDepthMax = 32
+    /// How long a caller of the control listener may say nothing. Source: linkerd2-proxy linkerd/app/src/env.rs, INBOUND_DETECT_TIMEOUT.
+    static let tapDetectTimeout = Interval.seconds(10)
     /// Body of an admin request. Unit: bytes. When full: 413. Source: a log filter is a line.
     static let adminBodyBytesMax = 8 * 1024
 }

@@ -40,6 +40,8 @@ public final class Proxy {
         var admin: AdminServer
         var process: ProcessSeries
         var tracer: Tracer?
+        /// nil: nobody may watch.
+        var tap: TapServer?
     }
 
     public init(host: any Host) { self.host = host }
@@ -68,6 +70,7 @@ public final class Proxy {
             try parts.inbound.start(through: parts.gates[0])
             try parts.outbound.start(through: parts.gates[1])
             try parts.admin.start(on: configuration.adminListen)
+            try parts.tap?.start(on: configuration.controlListen)
         } catch {
             host.log(.error, Self.target, "Initialization failed: \(error)")
             return end(1)
@@ -160,6 +163,12 @@ public final class Proxy {
                 credentials: credentials)
             return Tracer(host: host, settings: settings, client: client, registry: metrics)
         }
+        let tap = configuration.tapIdentity.map { watcher in
+            let taps = Taps(host: host)
+            inbound.http.taps = taps
+            outbound.taps = taps
+            return TapServer(batch: batch, identity: identity, watcher: watcher, taps: taps)
+        }
         inbound.http.tracer = tracer
         outbound.tracer = tracer
         let port = InboundPort(port: configuration.adminListen.port, batch: batch, configuration: configuration, policies: policies, registry: metrics)
@@ -177,7 +186,7 @@ public final class Proxy {
         return Parts(
             configuration: configuration, resolver: resolver, identity: identity, clients: [destination, policy], discovery: discovery, policies: policies,
             inbound: inbound, outbound: outbound, gates: [AcceptGate(inbound), AcceptGate(outbound)],
-            admin: AdminServer(batch: batch, identity: identity, port: port, pages: pages), process: process, tracer: tracer)
+            admin: AdminServer(batch: batch, identity: identity, port: port, pages: pages), process: process, tracer: tracer, tap: tap)
     }
 
     private func serve() {
@@ -198,7 +207,7 @@ public final class Proxy {
         line("Admin interface on \(configuration.adminListen)")
         line("Inbound interface on \(configuration.inboundListen)")
         for address in configuration.outboundListen { line("Outbound interface on \(address)") }
-        line("Tap DISABLED")
+        line(configuration.tapIdentity == nil ? "Tap DISABLED" : "Tap interface on \(configuration.controlListen)")
         if let tracing = configuration.tracing { line("OpenTelemetry tracing collector at \(service(tracing.collector))") }
         line("SNI is \(configuration.identity.localName)")
         line("Local identity is \(configuration.identity.localID)")
@@ -237,6 +246,7 @@ public final class Proxy {
             parts.tracer?.stop()
             for client in parts.clients { client.close() }
             parts.admin.close()
+            parts.tap?.close()
         }
         host.exit(status)
     }
@@ -273,6 +283,10 @@ extension Proxy {
                     }
                 }
             }
+            object.key("outbound")
+            object.object { parts.outbound.describe(&$0) }
+            object.key("inbound")
+            object.object { parts.inbound.describe(&$0) }
             object.key("targets")
             object.array { list in for entry in parts.discovery.targets { list.object { entry.describe(&$0) } } }
             object.key("authorities")

@@ -18,7 +18,7 @@ public final class HTTPPeer {
     /// nil without TLS.
     public let tls: TLSPeer?
 
-    init(address: SocketAddress, tls: TLSPeer?) {
+    public init(address: SocketAddress, tls: TLSPeer?) {
         self.address = address
         self.tls = tls
     }

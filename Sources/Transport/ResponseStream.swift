@@ -21,6 +21,9 @@ public final class ResponseStream<Message> {
 
     public var isOpen: Bool { status == nil }
 
+    /// Another message would be kept. For services that would rather leave one out than end the stream.
+    public var hasRoom: Bool { status == nil && messages.count < capacity }
+
     /// Queues a message. When the queue is full the stream ends with OK at once, without what was queued: the client reads a
     /// fresh snapshot when it comes back.
     public func send(_ message: Message) {

@@ -162,7 +162,8 @@ final class MeshPeers {
 
             """
         for name in ["near", "far", "bare"] {
-            let collector = "[{\"name\": \"LINKERD2_PROXY_TRACE_COLLECTOR_SVC_ADDR\", \"value\": \"127.0.0.1:\(Port.collector.rawValue)\"}]"
+            let watcher = "near.peers.serviceaccount.identity.linkerd.cluster.local"
+            let collector = "[{\"name\": \"LINKERD2_PROXY_TRACE_COLLECTOR_SVC_ADDR\", \"value\": \"127.0.0.1:\(Port.collector.rawValue)\"}, {\"name\": \"LINKERD2_PROXY_TAP_SVC_NAME\", \"value\": \"\(watcher)\"}]"
             let annotations =
                 (name == "bare" ? ["linkerd.io/inject: disabled"] : []) + ["config.linkerd.io/opaque-ports: \"9000\"", "config.linkerd.io/access-log: json", "config.linkerd.io/proxy-additional-env: '\(collector)'"]
             text += """
@@ -217,6 +218,16 @@ final class MeshPeers {
         do { try cluster.listening(pod, port: port.rawValue) } catch {
             throw LocalFailure("\(error); \(name) said: \(said(port, in: pod))")
         }
+    }
+
+    /// Starts a program in a pod that writes to a file.
+    func start(_ program: ChildProgram, in pod: LocalPod, log path: String) throws -> ChildProcess {
+        var program = program
+        let log = clinux_open_append(path)
+        defer { _ = clinux_close(log) }
+        program.output = log
+        program.error = log
+        return try pod.place.start(pod.adopt(program))
     }
 
     func said(_ port: Port, in pod: LocalPod) -> String { (try? host.files.read("\(pod.run)/logs/\(port).log")).map { String(decoding: $0, as: UTF8.self) } ?? "" }

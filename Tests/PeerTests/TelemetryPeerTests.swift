@@ -49,4 +49,28 @@ import Testing
         #expect(record.text("client.id") == "near.peers.serviceaccount.identity.linkerd.cluster.local" && record.text("user_agent") == "curl/story" && record.text("method") == "GET")
         #expect(record.number("status") == 200 && record.text("version") == "HTTP/2.0" && record.text("uri")?.hasSuffix("/traced?x=1") == true)
     }
+
+    @Test func `gRPC's own client watches requests of the proxy beside the origin, and a stranger may not`() throws {
+        let peers = try MeshPeers.shared()
+        try peers.serve(.origin, in: peers.far, "origin.py", ["\(MeshPeers.Port.origin.rawValue)"])
+        let protos = "\(Programs.project)/Sources/MeshAPI/proto"
+        let refused = try peers.run("tap.py", [protos, "\(peers.far.place.address):4190", "1", "/"], in: peers.bare)
+        #expect(refused.output.contains("UNAUTHENTICATED"), "\(refused.output) \(refused.errors)")
+        // The watcher's own proxy proves who it is.
+        let program = try Programs.program("tap.py", [protos, "\(peers.far.place.address):4190", "1", "/watched"])
+        let path = "\(peers.near.run)/logs/tap.log"
+        let child = try peers.start(program, in: peers.near, log: path)
+        func said() -> String { (try? peers.host.files.read(path)).map { String(decoding: $0, as: UTF8.self) } ?? "" }
+        // It may not watch yet when the first requests pass.
+        let end = peers.host.now + .seconds(20)
+        while peers.host.now < end, child.status == nil {
+            _ = try peers.run("curl", ["-sS", "--max-time", "5", peers.url(peers.far, .origin, "/watched?x=1")], in: peers.near)
+            _ = peers.host.run(atMost: .milliseconds(200), until: { child.status != nil })
+        }
+        #expect(child.status == 0, "\(said())")
+        let events = said().split(separator: "\n").compactMap { try? Value(json: Array($0.utf8)) }
+        try #require(events.count == 4, "\(said())")
+        #expect(events[0].text("http", "requestInit", "path") == "/watched" && events[0].text("sourceMeta", "labels", "client_id") == "near.peers.serviceaccount.identity.linkerd.cluster.local", "\(events[0])")
+        #expect(events[1].number("http", "responseInit", "httpStatus") == 200 && events[2].member("http", "responseEnd") != nil && events[3].text("status") == "OK")
+    }
 }

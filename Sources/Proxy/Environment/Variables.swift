@@ -36,7 +36,7 @@ extension Configuration {
         read("OUTBOUND_LISTEN_ADDR", "127.0.0.1:4140", "where the pod's own connections are redirected to"),
         read("OUTBOUND_LISTEN_ADDRS", "", "one or two of them, for two address families; wins over the one"),
         read("INBOUND_LISTEN_ADDR", "0.0.0.0:4143", "where connections to the pod are redirected to"),
-        inert("CONTROL_LISTEN_ADDR", "0.0.0.0:4190", "the tap server, if there is one"),
+        read("CONTROL_LISTEN_ADDR", "0.0.0.0:4190", "the tap server, if there is one"),
         read("ADMIN_LISTEN_ADDR", "127.0.0.1:4191", "probes, metrics and debugging"),
         read("HTTP2_INITIAL_STREAM_WINDOW_SIZE", "65535", "bytes of an HTTP/2 stream's window"),
         read("HTTP2_INITIAL_CONNECTION_WINDOW_SIZE", "1048576", "bytes of an HTTP/2 connection's window"),
@@ -119,7 +119,7 @@ extension Configuration {
 
     private static let telemetry = [
         read("METRICS_RETAIN_IDLE", "10m", "how long series are shown that nobody counts in"), read("INBOUND_METRICS_AUTHORITY_LABELS", "", "unsafe: inbound series carry the authority"),
-        read("OUTBOUND_METRICS_HOSTNAME_LABELS", "false", "route series carry the hostname asked for"), inert("TAP_SVC_NAME", "", "who may tap; unset: nobody"),
+        read("OUTBOUND_METRICS_HOSTNAME_LABELS", "false", "route series carry the hostname asked for"), read("TAP_SVC_NAME", "", "who may tap; unset: nobody"),
         read("TRACE_COLLECTOR_SVC_ADDR", "", "where spans go; unset: nowhere"), read("TRACE_COLLECTOR_SVC_NAME", "", "its identity; required with the address unless on loopback"),
         read("TRACE_SERVICE_NAME", "linkerd-proxy", "service.name of spans"), read("TRACE_ATTRIBUTES_PATH", "", "file of the pod's labels, for spans"),
         read("TRACE_EXTRA_ATTRIBUTES", "", "further attributes of spans, a line each"), read("OTEL_RESOURCE_ATTRIBUTES", "", "further attributes of spans, commas between"),

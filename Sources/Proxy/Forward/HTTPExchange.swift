@@ -45,6 +45,8 @@ final class HTTPExchange: HTTPStreamHandler {
     var attempts: Attempts?
     /// Of requests that belong to a trace, if there is a collector.
     var trace: RequestTrace?
+    /// While somebody watches it.
+    var tapped: TappedRequest?
     /// The endpoint's load counts this request as in flight.
     var isLoadHeld = false
     /// Our own errors say what went wrong in `l5d-proxy-error`.
@@ -97,6 +99,8 @@ final class HTTPExchange: HTTPStreamHandler {
     /// The request asks to turn the connection into a tunnel: CONNECT, or Upgrade to anything but h2c.
     var isUpgrade: Bool { head.version != .http2 && (head.method == .connect || head.headers.withFirst("upgrade") { !$0.elementsEqual([UInt8]("h2c")) } ?? false) }
     var isOver: Bool { caller == nil }
+    /// Where it came from; nil when the caller has gone.
+    var callerAddress: SocketAddress? { caller?.connection?.connection?.remoteAddress }
 
     // MARK: What the owner asks for
 
@@ -378,6 +382,7 @@ final class HTTPExchange: HTTPStreamHandler {
         endpoint = nil
         counters = nil
         trace = nil
+        tapped = nil
         link = nil
     }
 }

@@ -50,6 +50,8 @@ final class InboundHTTP: HTTPExchangeOwner {
     private let accessLog: AccessLog?
     /// nil: there is no collector.
     var tracer: Tracer?
+    /// nil: nobody may watch.
+    var taps: Taps?
 
     init(host: any Host, configuration: Configuration, registry: MetricsRegistry) {
         self.host = host
@@ -123,12 +125,14 @@ final class InboundHTTP: HTTPExchangeOwner {
         exchange.counters = counters
         let singleUse = head.version == .http10 || head.authority.isEmpty
         tracer?.asks(exchange, &head)
+        if let taps, !taps.isEmpty { show(taps, exchange, head, link, port.route(index).name) }
         exchange.send(head, through: port.client(link.target, version: head.version), singleUse: singleUse)
     }
 
     func rewrite(_ head: inout ResponseHead, of exchange: HTTPExchange) {
         if let accessLog { tell(accessLog, exchange, head) }
         tracer?.answered(exchange, head, direction: "inbound")
+        if let tapped = taps, exchange.tapped != nil, exchange.error == nil { tapped.answered(exchange, head) }
         if let original = exchange.originalVersion {
             head.headers.set("l5d-orig-proto", original == .http10 ? "HTTP/1.0" : "HTTP/1.1")
             head.version = .http2
@@ -147,6 +151,13 @@ final class InboundHTTP: HTTPExchangeOwner {
         }
     }
 
+    private func show(_ taps: Taps, _ exchange: HTTPExchange, _ head: RequestHead, _ link: InboundLink, _ route: ResourceName) {
+        taps.began(
+            exchange,
+            TapSubject(
+                isInbound: true, source: link.client.address, destination: link.target, destinationLabels: [], routeLabels: route.tapLabels, sourceTLS: link.client.labels, head: head))
+    }
+
     private func tell(_ accessLog: AccessLog, _ exchange: HTTPExchange, _ head: ResponseHead?) {
         guard let link = exchange.link else { return }
         let total = host.now - exchange.started
@@ -161,6 +172,7 @@ final class InboundHTTP: HTTPExchangeOwner {
         inFlight -= 1
         if let accessLog, exchange.status == nil { tell(accessLog, exchange, nil) }
         if let label = exchange.error?.inboundLabel { registry.metric(Families.inboundRequestErrors, [("error", label)] + (exchange.link?.decidedLabels ?? [])).increment() }
+        if exchange.tapped != nil { taps?.ended(exchange, reset: exchange.tapReset) }
         guard let counters = exchange.counters else { return }
         counters.series.countResponse(status: exchange.status ?? 0, isGRPC: exchange.isGRPC, grpcStatus: exchange.grpcStatus, error: exchange.isCancelled ? "h2(CANCEL)" : "")
         counters.route.count(status: exchange.status ?? 0, grpcStatus: exchange.grpcStatus, started: exchange.started, requestEnded: exchange.requestEnded, now: host.now)

@@ -255,6 +255,16 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
         relay = ByteRelay(caller: connection, buffered: buffered, observer: self) { connector.connect($0) }
     }
 
+    /// For people.
+    func describe(_ json: inout JSONText) {
+        json.member("client", "\(client.address)")
+        json.member("identity", client.identity)
+        json.member("tls", flag: client.isMeshTLS)
+        json.member("target", "\(target)")
+        json.member("protocol", http.map { "\($0.version)" } ?? (relay != nil ? "opaque" : "undecided"))
+        if let http { json.member("streams", number: http.streamCount) }
+    }
+
     /// Judged again when the policy has changed.
     func isStillAllowed() -> Bool { port?.policy.authorization(for: client) != nil }
 

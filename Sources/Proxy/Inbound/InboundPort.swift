@@ -76,6 +76,9 @@ final class InboundPort {
     /// Where attempts to tell HTTP from the rest are counted.
     private(set) lazy var detection = DetectionSeries(registry, Families.inboundDetection, serverLabels)
 
+    /// Connections that use it.
+    var users: Int { idle.users }
+
     func retain() { idle.acquire(batch.host) }
 
     /// `expired` is called when nobody has come back for the idle timeout.

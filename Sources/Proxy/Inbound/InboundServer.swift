@@ -14,7 +14,7 @@ public final class InboundServer: AcceptHandler {
     let limits: TransportLimits
     private let policies: any InboundPolicies
     let registry: MetricsRegistry
-    private let links = LinkTable<InboundLink>()
+    let links = LinkTable<InboundLink>()
     private var listener: (any Listener)?
     /// Look-up only; `ports` has the order.
     private var table: [UInt16: InboundPort] = [:]

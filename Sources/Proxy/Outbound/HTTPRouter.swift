@@ -122,6 +122,27 @@ final class HTTPRouter {
         table = RouteTable([])
     }
 
+    /// For people.
+    func describe(_ json: inout JSONText) {
+        if let invalid { json.member("invalid", invalid) }
+        json.list("routes", rules) { rules, json in
+            json.member("name", rules.first?.route.stateText)
+            json.list("rules", rules) { rule, json in
+                json.list("backends", rule.targets) { target, json in
+                    json.member("weight", number: target.weight)
+                    switch target.backend?.kind {
+                    case .balance(_, let authority, _, _)?: json.member("authority", authority)
+                    case .forward(let endpoint)?: json.member("addr", "\(endpoint.address)")
+                    case nil: json.member("failure", target.failure)
+                    }
+                    json.member("isReady", flag: target.backend?.isReady ?? false)
+                }
+                json.member("retries", number: rule.retry?.retriesMax ?? 0)
+                if let time = rule.timeouts.request { json.member("timeout", "\(time)") }
+            }
+        }
+    }
+
     func decide(_ head: RequestHead) -> Decision {
         if let invalid { return .answer(.invalidPolicy("invalid client policy configuration: \(invalid)")) }
         guard let index = table.find(head) else { return .answer(.routeNotFound) }

@@ -32,7 +32,7 @@ final class OpaqueBalancer {
     private var subscription: WatchID?
     private var random: Random
     /// By address.
-    private var endpoints: [OpaqueEndpoint] = []
+    private(set) var endpoints: [OpaqueEndpoint] = []
     private var waiting: [(OpaqueEndpoint?) -> Void] = []
     private var timer: TimerID?
 
@@ -47,6 +47,8 @@ final class OpaqueBalancer {
         watch = discovery.endpoints(authority)
         subscription = watch.subscribe { [unowned self] in update($0) }
     }
+
+    var waitingCount: Int { waiting.count }
 
     /// Calls `assign` with an endpoint, now or within the fail-fast time; nil when there is none.
     func pick(_ assign: @escaping (OpaqueEndpoint?) -> Void) {

@@ -17,6 +17,8 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
     private var random: Random
     /// nil: there is no collector.
     var tracer: Tracer?
+    /// nil: nobody may watch.
+    var taps: Taps?
     /// Look-up only.
     private var errors: [String: Metric] = [:]
 
@@ -82,6 +84,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
 
     func attemptEnded(_ exchange: HTTPExchange, error: ProxyError?) {
         tracer?.attemptEnded(exchange, direction: "outbound")
+        if exchange.tapped != nil { taps?.ended(exchange, reset: error == nil ? nil : HTTP2ErrorCode.cancel) }
         // What could not be reached is a 502 or a 504 by the time that a route sees it.
         let status = exchange.status ?? (error?.routeLabel == nil ? error?.status : nil) ?? 0
         if let endpoint = exchange.endpoint {
@@ -129,11 +132,13 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         endpoint.breaker?.took(exchange)
         exchange.profileRoute?.actual.countRequest()
         tracer?.asks(exchange, &head)
+        if let taps, !taps.isEmpty { show(taps, exchange, head, endpoint) }
         exchange.send(head, through: client, singleUse: singleUse && client.version != .http2)
     }
 
     func rewrite(_ head: inout ResponseHead, of exchange: HTTPExchange) {
         tracer?.answered(exchange, head, direction: "outbound")
+        if let taps, exchange.tapped != nil, exchange.error == nil { taps.answered(exchange, head) }
         if exchange.error == nil {
             // Another proxy's hints are for us, not for the application.
             head.headers.removeAll("l5d-proxy-error")
@@ -166,8 +171,20 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         exchange.fail(ProxyError(failure))
     }
 
+    private func show(_ taps: Taps, _ exchange: HTTPExchange, _ head: RequestHead, _ endpoint: HTTPEndpoint) {
+        let route = exchange.profileRoute?.profile.labels ?? exchange.rule?.route.tapLabels ?? []
+        let identity = endpoint.endpoint.identity
+        taps.began(
+            exchange,
+            TapSubject(
+                isInbound: false, source: exchange.callerAddress, destination: endpoint.endpoint.address, destinationLabels: endpoint.endpoint.labels, routeLabels: route,
+                sourceTLS: [("tls", "no_identity"), ("no_tls_reason", "loopback")],
+                destinationTLS: identity.map { [("tls", "true"), ("server_id", $0)] } ?? [("tls", "no_identity"), ("no_tls_reason", "not_provided_by_service_discovery")], head: head))
+    }
+
     func ended(_ exchange: HTTPExchange) {
         inFlight -= 1
+        if exchange.tapped != nil { taps?.ended(exchange, reset: exchange.tapReset) }
         if let error = exchange.error { countError(error.label) }
         countRoute(exchange)
         guard let endpoint = exchange.endpoint else { return }

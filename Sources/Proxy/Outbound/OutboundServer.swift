@@ -12,7 +12,7 @@ public final class OutboundServer: AcceptHandler {
     fileprivate let configuration: Configuration
     fileprivate let http: OutboundHTTP
     fileprivate let limits: TransportLimits
-    fileprivate let links = LinkTable<OutboundLink>()
+    let links = LinkTable<OutboundLink>()
     private let discovery: any OutboundDiscovery
     private let connectors: EndpointConnectors
     let backends: HTTPBackends
@@ -36,6 +36,9 @@ public final class OutboundServer: AcceptHandler {
 
     /// nil: there is no collector.
     var tracer: Tracer? { didSet { http.tracer = tracer } }
+
+    /// nil: nobody may watch.
+    var taps: Taps? { didSet { http.taps = taps } }
 
     /// Binds and accepts.
     func start() throws(HostFailure) { try start(through: self) }
@@ -187,6 +190,21 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
                 refuse(connection, "\(stack.address): no server name in the TLS handshake")
             case .timedOut: refuse(connection, "\(stack.address): no TLS handshake within \(server.configuration.outbound.detectTimeout)")
             }
+        }
+    }
+
+    /// For people.
+    func describe(_ json: inout JSONText) {
+        json.member("client", connection.map { "\($0.remoteAddress)" } ?? http?.connection.map { "\($0.remoteAddress)" })
+        json.member("destination", "\(stack.address)")
+        if let http {
+            json.member("protocol", "\(http.version)")
+            json.member("streams", number: http.streamCount)
+        } else if relay != nil {
+            json.member("protocol", "opaque")
+            json.member("endpoint", endpoint.map { "\($0.endpoint.address)" })
+        } else {
+            json.member("protocol", "undecided")
         }
     }
 

@@ -47,6 +47,21 @@ final class OutboundStack {
     /// Where attempts to tell HTTP from the rest are counted.
     private(set) lazy var detection = DetectionSeries(backends.registry, Families.outboundDetection, target?.policy.parent.parentLabels ?? [])
 
+    /// For people.
+    func describe(_ json: inout JSONText) {
+        json.member("addr", "\(address)")
+        json.member("protocol", target?.protocolName)
+        json.member("parent", target?.policy.parent.stateText)
+        json.member("profile", target?.profile?.fullyQualifiedName)
+        json.member("users", number: users)
+        for (name, router) in [("http1", routers.http1), ("http2", routers.http2)] {
+            guard let router else { continue }
+            json.key(name)
+            json.object { router.describe(&$0) }
+        }
+        json.list("opaque", balancers) { $0.describe(&$1) }
+    }
+
     func retain() {
         users += 1
         if let idleTimer { host.cancel(idleTimer) }

@@ -158,7 +158,7 @@ public final class ScriptedService {
         } + addresses
     }
 
-    func publish() {
+    public func publish() {
         mesh.world.forward(address, to: pods.map { SocketAddress($0.ip, targetPort) })
         mesh.controlPlane.publishEndpoints(of: self)
     }
