@@ -4,7 +4,7 @@ import Scenario
 
 public enum Stories {
     public static let all: [Story] =
-        basics + identity + policy + faults + cluster + reliability + outbound + balancing + stale + detection + telemetry
+        basics + identity + policy + faults + cluster + reliability + outbound + balancing + stale + detection + telemetry + drain
         + demo + worlds + interception + negative
 
     public static let basics: [Story] = [twoPodsMTLS, keepAliveAndBodies, opaqueTCP, serverSpeaksFirst, unmeshedClient, http2AndGRPC]
@@ -16,10 +16,11 @@ public enum Stories {
     public static let worlds: [Story] = [manyExchanges]
     public static let interception: [Story] = [pluginMissing]
     public static let reliability: [Story] = [retriesHideFailures, retryBudget, timeoutOnTime, endpointEjected, noDuplicates, rateLimited, retryBodyBound, grpcRetries, retryStorm, perTryTimeout, idleTimeout, requestHeaders, failfast, refusedStream]
-    public static let outbound: [Story] = [routesAndWeights, routeFilters, failover, routeChangesLive]
+    public static let outbound: [Story] = [routesAndWeights, routeFilters, failover, routeChangesLive, ingress, gateway, gatewayRefuses, gatewayLoop, gatewayBytes, opaqueFailover]
     public static let balancing: [Story] = [slowServer, fastFailures, allEjected, opaqueSpread]
     public static let stale: [Story] = [scaleDown, addressReused, controllerLost, headlessPod, emptyBackend, silentController, discoveryIdle]
     public static let detection: [Story] = [greetingLate, firstSegmentTiny, silentStranger, mixedProtocols]
+    public static let drain: [Story] = [drainServer, drainClient, drainBytes, jobCompletes, drainRolling]
     public static let telemetry: [Story] = [accessLog, apacheLog, traces, collectorDown, tapWatches, tapRefused, stateShown]
     /// Told by name only: they take minutes.
     public static let large: [Story] = [churn5000]

@@ -224,6 +224,11 @@ public struct Authority: Hashable, Sendable, CustomStringConvertible {
         self.init(host: String(host), port: port)
     }
 
+    /// `name`, or `name:port`; `port` if there is none.
+    public init?(_ text: String, port: UInt16) {
+        if let whole = Authority(text) { self = whole } else if let named = Authority("\(text):\(port)") { self = named } else { return nil }
+    }
+
     public var address: SocketAddress? { IPAddress(host).map { SocketAddress($0, port) } }
     public var isLoopback: Bool { address?.ip.isLoopback ?? ["localhost", "localhost."].contains(host.lowercased()) }
     public var description: String { host.utf8.contains(58) ? "[\(host)]:\(port)" : "\(host):\(port)" }

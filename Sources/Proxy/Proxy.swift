@@ -152,8 +152,8 @@ public final class Proxy {
         let source = ControlPlaneSource(destination: destination, policy: policy, context: configuration.destinationContext, workload: configuration.policyWorkload)
         // A stack keeps its target for the idle time-out by itself.
         let discovery = Discovery(
-            host: host, source: source, profileNetworks: configuration.profileNetworks, targetIdleTimeout: .zero, authorityIdleTimeout: configuration.outbound.discoveryIdleTimeout)
-        let policies = PolicyStore(host: host, source: source, configuration: configuration, ports: configuration.inboundPorts.ports + [configuration.adminListen.port])
+            host: host, source: source, profileNetworks: configuration.profileNetworks, profileSuffixes: configuration.profileSuffixes, targetIdleTimeout: .zero, authorityIdleTimeout: configuration.outbound.discoveryIdleTimeout)
+        let policies = PolicyStore(host: host, source: source, configuration: configuration, ports: configuration.inboundPorts.ports + [configuration.adminListen.port] + (configuration.gatewaySuffixes.isEmpty ? [] : [configuration.inboundListen.port]))
 
         let inbound = InboundServer(batch: batch, configuration: configuration, identity: identity, policies: policies, registry: metrics)
         let outbound = OutboundServer(batch: batch, configuration: configuration, identity: identity, discovery: discovery, registry: metrics)
@@ -171,6 +171,7 @@ public final class Proxy {
         }
         inbound.http.tracer = tracer
         outbound.tracer = tracer
+        if !configuration.gatewaySuffixes.isEmpty { inbound.gateway = Gateway(outbound: outbound, identity: identity, configuration: configuration) }
         let port = InboundPort(port: configuration.adminListen.port, batch: batch, configuration: configuration, policies: policies, registry: metrics)
         let pages = AdminPages(
             settings: host.settings, control: host.log.control, isShutdownEnabled: configuration.isShutdownEndpointEnabled,
@@ -300,7 +301,7 @@ extension Proxy {
 
 extension TargetEntry {
     fileprivate func describe(_ json: inout JSONText) {
-        json.member("addr", "\(address)")
+        json.member("addr", "\(destination)")
         json.member("profile", watch.value?.profile.map { $0.fullyQualifiedName ?? "" })
         json.member("parent", watch.value.map { "\($0.policy.parent.kind)/\($0.policy.parent.namespace)/\($0.policy.parent.name)" })
         json.key("users")

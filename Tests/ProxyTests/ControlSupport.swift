@@ -83,6 +83,10 @@ final class ScriptedSource: DiscoverySource {
         outbound.append(Stream("\(address)", events))
         return outbound.last!
     }
+    func outboundPolicy(authority: String, _ events: DiscoveryEvents<Mesh.Outbound.OutboundPolicy>) -> any DiscoveryStream {
+        outbound.append(Stream(authority, events))
+        return outbound.last!
+    }
     func inboundPolicy(port: UInt16, _ events: DiscoveryEvents<Mesh.Inbound.Server>) -> any DiscoveryStream {
         inbound.append(Stream("\(port)", events))
         return inbound.last!

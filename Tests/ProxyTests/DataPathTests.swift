@@ -41,11 +41,11 @@ final class FixedDiscovery: OutboundDiscovery, InboundPolicies {
         self.policy = Watch(policy)
     }
 
-    func target(_ address: SocketAddress) -> Watch<OutboundTarget> {
+    func target(_ destination: Destination) -> Watch<OutboundTarget> {
         uses += 1
         return Watch(target)
     }
-    func release(_ address: SocketAddress) { uses -= 1 }
+    func release(_ destination: Destination) { uses -= 1 }
     func endpoints(_ authority: String) -> Watch<EndpointSet> {
         uses += 1
         return endpoints

@@ -72,6 +72,7 @@ protocol DiscoverySource: AnyObject {
     func profile(_ path: String, _ events: DiscoveryEvents<Mesh.Destination.DestinationProfile>) -> any DiscoveryStream
     func endpoints(_ path: String, _ events: DiscoveryEvents<Mesh.Destination.Update>) -> any DiscoveryStream
     func outboundPolicy(_ address: SocketAddress, _ events: DiscoveryEvents<Mesh.Outbound.OutboundPolicy>) -> any DiscoveryStream
+    func outboundPolicy(authority: String, _ events: DiscoveryEvents<Mesh.Outbound.OutboundPolicy>) -> any DiscoveryStream
     func inboundPolicy(port: UInt16, _ events: DiscoveryEvents<Mesh.Inbound.Server>) -> any DiscoveryStream
 }
 
@@ -106,6 +107,13 @@ final class ControlPlaneSource: DiscoverySource {
         var spec = Mesh.Outbound.TrafficSpec()
         spec.sourceWorkload = workload
         spec.addr = Mesh.Net.TcpAddress(address)
+        return follow(policy, Mesh.Outbound.watch, spec, Self.finalForPolicy, events)
+    }
+
+    func outboundPolicy(authority: String, _ events: DiscoveryEvents<Mesh.Outbound.OutboundPolicy>) -> any DiscoveryStream {
+        var spec = Mesh.Outbound.TrafficSpec()
+        spec.sourceWorkload = workload
+        spec.authority = authority
         return follow(policy, Mesh.Outbound.watch, spec, Self.finalForPolicy, events)
     }
 

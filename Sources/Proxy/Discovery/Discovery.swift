@@ -11,49 +11,59 @@ final class Discovery: OutboundDiscovery {
     private let host: any Host
     private let source: any DiscoverySource
     private let profileNetworks: [IPNetwork]
+    private let profileSuffixes: NameSuffixes
     private let targetIdleTimeout: Interval
     private let authorityIdleTimeout: Interval
     /// In order of birth; the dictionaries are for look-up only.
     private(set) var targets: [TargetEntry] = []
     private(set) var authorities: [AuthorityEntry] = []
-    private var targetByAddress: [SocketAddress: TargetEntry] = [:]
+    private var targetByDestination: [Destination: TargetEntry] = [:]
     private var authorityByName: [String: AuthorityEntry] = [:]
 
     /// The time-outs count from the last release. Whoever keeps what it made of a target for a while needs none for the target.
-    init(host: any Host, source: any DiscoverySource, profileNetworks: [IPNetwork], targetIdleTimeout: Interval, authorityIdleTimeout: Interval) {
+    init(host: any Host, source: any DiscoverySource, profileNetworks: [IPNetwork], profileSuffixes: NameSuffixes = NameSuffixes([]), targetIdleTimeout: Interval, authorityIdleTimeout: Interval) {
         self.host = host
         self.source = source
         self.profileNetworks = profileNetworks
+        self.profileSuffixes = profileSuffixes
         self.targetIdleTimeout = targetIdleTimeout
         self.authorityIdleTimeout = authorityIdleTimeout
     }
 
-    // MARK: Original destinations
+    // MARK: Destinations
 
-    func target(_ address: SocketAddress) -> Watch<OutboundTarget> {
-        if let entry = targetByAddress[address] {
+    func target(_ address: SocketAddress) -> Watch<OutboundTarget> { target(.address(address)) }
+    func release(_ address: SocketAddress) { release(.address(address)) }
+
+    func target(_ destination: Destination) -> Watch<OutboundTarget> {
+        if let entry = targetByDestination[destination] {
             entry.idle.acquire(host)
             return entry.watch
         }
         if targets.count >= ProxyLimits.discoveryEntriesMax, !evictTarget() {
-            host.log(.warn, "linkerd_app_outbound::discover", "\(targets.count) destinations are in use; \(address) is refused")
+            host.log(.warn, "linkerd_app_outbound::discover", "\(targets.count) destinations are in use; \(destination) is refused")
             return Watch(OutboundTarget(policy: OutboundPolicy(kind: .invalid("too many destinations in use"))))
         }
-        let entry = TargetEntry(address: address, host: host)
+        let entry = TargetEntry(destination, host: host)
         targets.append(entry)
-        targetByAddress[address] = entry
-        entry.start(source, asksForProfile: profileNetworks.contains { $0.contains(address.ip) })
+        targetByDestination[destination] = entry
+        let asksForProfile =
+            switch destination {
+            case .address(let address): profileNetworks.contains { $0.contains(address.ip) }
+            case .name(let name): profileSuffixes.contains(name.host)
+            }
+        entry.start(source, asksForProfile: asksForProfile)
         return entry.watch
     }
 
-    func release(_ address: SocketAddress) {
-        guard let entry = targetByAddress[address] else { return }
+    func release(_ destination: Destination) {
+        guard let entry = targetByDestination[destination] else { return }
         entry.idle.release(host, targetIdleTimeout) { [self] in drop(entry) }
     }
 
     private func drop(_ entry: TargetEntry) {
         entry.stop()
-        targetByAddress[entry.address] = nil
+        targetByDestination[entry.destination] = nil
         targets.removeAll { $0 === entry }
     }
 
@@ -113,7 +123,7 @@ final class Discovery: OutboundDiscovery {
         }
         targets = []
         authorities = []
-        targetByAddress = [:]
+        targetByDestination = [:]
         authorityByName = [:]
     }
 }
@@ -145,7 +155,7 @@ struct Idleness {
     }
 }
 
-/// One original destination: what its profile and its policy say, once both have spoken.
+/// One destination: what its profile and its policy say, once both have spoken.
 final class TargetEntry {
     private enum Profile: Equatable {
         case pending
@@ -160,7 +170,7 @@ final class TargetEntry {
         case some(OutboundPolicy)
     }
 
-    let address: SocketAddress
+    let destination: Destination
     let watch = Watch<OutboundTarget>()
     var idle = Idleness()
     private let host: any Host
@@ -168,17 +178,21 @@ final class TargetEntry {
     private var policy = Policy.pending
     private var streams: [any DiscoveryStream] = []
 
-    init(address: SocketAddress, host: any Host) {
-        self.address = address
+    init(_ destination: Destination, host: any Host) {
+        self.destination = destination
         self.host = host
     }
 
     func start(_ source: any DiscoverySource, asksForProfile: Bool) {
-        let address = address
+        let address =
+            switch destination {
+            case .address(let address): "\(address)"
+            case .name(let name): name.withoutTrailingDot.description
+            }
         if asksForProfile {
             streams.append(
                 source.profile(
-                    "\(address)",
+                    address,
                     DiscoveryEvents(
                         said: { [self] message in
                             profile = .some(ServiceProfile(message))
@@ -194,10 +208,7 @@ final class TargetEntry {
         } else {
             profile = .none
         }
-        streams.append(
-            source.outboundPolicy(
-                address,
-                DiscoveryEvents(
+        let events = DiscoveryEvents<Mesh.Outbound.OutboundPolicy>(
                     said: { [self] message in
                         let read = OutboundPolicy(message)
                         if case .invalid(let reason) = read.kind { host.log(.warn, "linkerd_app_outbound::policy::api", "The policy of \(address) is invalid: \(reason)") }
@@ -212,7 +223,11 @@ final class TargetEntry {
                         default: if policy == .pending { policy = .some(OutboundPolicy(kind: .invalid("no policy for \(address): \(status)"))) }
                         }
                         settle()
-                    })))
+                    })
+        switch destination {
+        case .address(let address): streams.append(source.outboundPolicy(address, events))
+        case .name: streams.append(source.outboundPolicy(authority: address, events))
+        }
     }
 
     func stop() {
@@ -229,7 +244,13 @@ final class TargetEntry {
         } else if let endpoint = known?.endpoint {
             target = OutboundTarget(profile: known, policy: OutboundPolicy(forwardingTo: endpoint, name: "endpoint"))
         } else {
-            target = OutboundTarget(profile: known, policy: OutboundPolicy(forwardingTo: Endpoint(address: address), name: known == nil ? "fallback" : "endpoint"))
+            switch destination {
+            case .address(let address):
+                target = OutboundTarget(profile: known, policy: OutboundPolicy(forwardingTo: Endpoint(address: address), name: known == nil ? "fallback" : "endpoint"))
+            case .name(let name):
+                let authority = (known?.fullyQualifiedName).map { "\($0):\(name.port)" }
+                target = OutboundTarget(profile: known, policy: authority.map { OutboundPolicy(balancing: $0) } ?? OutboundPolicy(kind: .invalid("nothing is known of \(name)")))
+            }
         }
         if watch.value != target { watch.set(target) }
     }

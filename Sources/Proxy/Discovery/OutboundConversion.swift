@@ -23,6 +23,15 @@ extension OutboundPolicy {
         let routing = HTTPRouting(routes: [HTTPRoute(name: name, rules: [HTTPRoute.Rule(backends: backends)])])
         self.init(kind: .detect(http1: routing, http2: routing, opaque: [OpaqueRoute(name: name, backends: backends)]), parent: name)
     }
+
+    /// Everything goes to the endpoints of this authority, for a name of which there is a profile alone.
+    init(balancing authority: String) {
+        let name = ResourceName(service: authority)
+        let backends = Distribution.firstAvailable([Backend(kind: .balance(authority), name: name)])
+        let route = ResourceName(name: "profile")
+        let routing = HTTPRouting(routes: [HTTPRoute(name: route, rules: [HTTPRoute.Rule(backends: backends)])])
+        self.init(kind: .detect(http1: routing, http2: routing, opaque: [OpaqueRoute(name: route, backends: backends)]), parent: name)
+    }
 }
 
 extension OutboundPolicy.Kind {

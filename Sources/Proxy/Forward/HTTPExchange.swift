@@ -37,6 +37,10 @@ final class HTTPExchange: HTTPStreamHandler {
     /// Outbound: where the application meant to go, the rule and its target that were found for the request, and what a profile
     /// calls the destination.
     var destination: SocketAddress?
+    /// What its name leads to, for a request that goes by its name.
+    var named: OutboundStack?
+    /// A gateway's: the version that the caller's proxy carries in HTTP/2.
+    var carriedVersion: HTTPVersion?
     var rule: HTTPRouter.PreparedRule?
     var target: HTTPRouter.Target?
     var canonical: String?

@@ -24,6 +24,10 @@ enum ProxyError: Error, Hashable, Sendable {
     case injectedGRPC(code: UInt32, String)
     /// Inbound: more than the policy allows; the text names the scope and the rate.
     case rateLimited(String)
+    /// This proxy is no gateway for that name.
+    case gatewayDomainInvalid
+    /// The request has been here before.
+    case gatewayLoop
 
     /// Which time is over. Source: linkerd2-proxy linkerd/http/stream-timeouts.
     enum Timeout: Sendable {
@@ -49,7 +53,8 @@ enum ProxyError: Error, Hashable, Sendable {
 
     var status: UInt16 {
         switch self {
-        case .routeNotFound: 404
+        case .routeNotFound, .gatewayDomainInvalid: 404
+        case .gatewayLoop: 508
         case .failfast, .timeout, .connectTimeout: 504
         case .loadShed: 503
         case .rateLimited: 429
@@ -64,7 +69,8 @@ enum ProxyError: Error, Hashable, Sendable {
 
     var grpcCode: GRPCStatus.Code {
         switch self {
-        case .routeNotFound: .notFound
+        case .routeNotFound, .gatewayDomainInvalid: .notFound
+        case .gatewayLoop: .aborted
         case .failfast, .timeout, .connectTimeout: .deadlineExceeded
         case .rateLimited: .resourceExhausted
         case .loadShed, .upstream, .identityRequired, .backendFailed: .unavailable
@@ -87,8 +93,8 @@ enum ProxyError: Error, Hashable, Sendable {
     /// The client should open a new connection for what it asks next.
     var closesConnection: Bool {
         switch self {
-        case .failfast, .loadShed, .connectTimeout, .upstream, .identityRequired, .backendFailed, .invalidPolicy: true
-        case .routeNotFound, .timeout, .notImplemented, .rateLimited, .unauthorized, .injected, .injectedGRPC: false
+        case .failfast, .loadShed, .connectTimeout, .upstream, .identityRequired, .backendFailed, .invalidPolicy, .gatewayLoop: true
+        case .routeNotFound, .gatewayDomainInvalid, .timeout, .notImplemented, .rateLimited, .unauthorized, .injected, .injectedGRPC: false
         }
     }
 
@@ -100,6 +106,8 @@ enum ProxyError: Error, Hashable, Sendable {
         case .connectTimeout, .upstream: "i/o"
         case .identityRequired: "identity required"
         case .timeout: "response timeout"
+        case .gatewayDomainInvalid: "gateway domain invalid"
+        case .gatewayLoop: "gateway loop"
         default: "unexpected"
         }
     }
@@ -117,6 +125,8 @@ enum ProxyError: Error, Hashable, Sendable {
     var message: String {
         switch self {
         case .routeNotFound: "no route found for request"
+        case .gatewayDomainInvalid: "gateway domain invalid"
+        case .gatewayLoop: "gateway loop"
         case .failfast(let name): "\(name): service in fail-fast"
         case .loadShed: "service unavailable"
         case .timeout(.request): "request timed out"

@@ -12,10 +12,30 @@ protocol MeshIdentity: AnyObject {
     func clientConfiguration(toward identity: String, alpn: [[UInt8]]) -> TLSClientConfiguration?
 }
 
+/// What a connection or a request is for: where it was sent, or, for an ingress or a gateway, the name that it carries.
+enum Destination: Hashable, CustomStringConvertible {
+    case address(SocketAddress)
+    case name(Authority)
+
+    var port: UInt16 {
+        switch self {
+        case .address(let address): address.port
+        case .name(let name): name.port
+        }
+    }
+
+    var description: String {
+        switch self {
+        case .address(let address): "\(address)"
+        case .name(let name): "\(name)"
+        }
+    }
+}
+
 protocol OutboundDiscovery: AnyObject {
-    /// What is known about an original destination, from now until `release` with the same address; uses are counted.
-    func target(_ address: SocketAddress) -> Watch<OutboundTarget>
-    func release(_ address: SocketAddress)
+    /// What is known about a destination, from now until `release` with the same one; uses are counted.
+    func target(_ destination: Destination) -> Watch<OutboundTarget>
+    func release(_ destination: Destination)
     /// Endpoints of an authority (`name:port`), from now until `release(authority:)`; uses are counted.
     func endpoints(_ authority: String) -> Watch<EndpointSet>
     func release(authority: String)

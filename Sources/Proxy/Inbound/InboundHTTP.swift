@@ -62,6 +62,7 @@ final class InboundHTTP: HTTPExchangeOwner {
     }
 
     func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool, link: InboundLink) {
+        if let name = link.gatewayName, let gateway = link.gateway { return pass(stream, head, endStream: endStream, link: link, gateway, name) }
         let exchange = HTTPExchange(caller: stream, head: head, endStream: endStream, host: host, owner: self)
         exchange.informs = link.client.identity != nil
         exchange.link = link
@@ -127,6 +128,36 @@ final class InboundHTTP: HTTPExchangeOwner {
         tracer?.asks(exchange, &head)
         if let taps, !taps.isEmpty { show(taps, exchange, head, link, port.route(index).name) }
         exchange.send(head, through: port.client(link.target, version: head.version), singleUse: singleUse)
+    }
+
+    /// A request for somebody behind this gateway: judged by the policy of the proxy's own port, then sent out again.
+    private func pass(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool, link: InboundLink, _ gateway: Gateway, _ name: Authority) {
+        func refuse(_ error: ProxyError) {
+            let exchange = HTTPExchange(caller: stream, head: head, endStream: endStream, host: host, owner: self)
+            exchange.link = link
+            inFlight += 1
+            exchange.fail(error)
+        }
+        guard let port = link.port, let index = port.find(head) else {
+            registry.metric(Families.requestsWithoutRoute, link.labels()).increment()
+            return refuse(.routeNotFound)
+        }
+        guard let verdict = link.verdict(index.route, authority: nil, on: port, registry) else {
+            registry.metric(Families.requestsDenied, link.labels(port.route(index).name.inboundLabels)).increment()
+            return refuse(.unauthorized("client \(link.client.address) is not authorized"))
+        }
+        verdict.counters.allowed.increment()
+        if let refusal = gateway.refusal(head, name, client: link.client.identity) { return refuse(refusal) }
+        var head = head
+        var original: HTTPVersion?
+        if head.version == .http2, let carried = head.headers.first("l5d-orig-proto") {
+            original = carried.hasPrefix("HTTP/1.0") ? .http10 : .http11
+            head.version = original!
+            head.isAbsoluteForm = carried.hasSuffix("absolute-form")
+        }
+        head.headers.removeAll("l5d-orig-proto")
+        head.headers.removeAll("l5d-client-id")
+        gateway.forward(stream, head, endStream: endStream, to: name, client: link.client.identity, original: original)
     }
 
     func rewrite(_ head: inout ResponseHead, of exchange: HTTPExchange) {

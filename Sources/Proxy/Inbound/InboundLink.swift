@@ -13,6 +13,12 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
     private(set) var port: InboundPort?
     /// The application's address.
     private(set) var target: SocketAddress
+    /// Behind us as a gateway; nil: this pod is meant.
+    private(set) var gatewayName: Authority?
+    var gateway: Gateway? { server.gateway }
+    /// What the name leads to, for bytes.
+    private var named: OutboundStack?
+    private var endpoint: OpaqueEndpoint?
     var random: Random
     private let server: InboundServer
     private var connection: (any Connection)?
@@ -136,7 +142,19 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
                 if case .invalid(let reason) = TransportHeader.read(bytes) { return refuse(reason) }
                 return refuse("the transport header was cut short")
             }
-            guard header.name == nil else { return refuse("this proxy is no gateway: \(header.name!.prefix(300))") }
+            if let name = header.name {
+                guard gateway != nil else { return refuse("this proxy is no gateway: \(name.prefix(300))") }
+                guard let authority = Authority("\(name):\(header.port)") else { return refuse("the transport header's name is none: \(name.prefix(300))") }
+                server.countTransportHeader(header, client)
+                gatewayName = authority
+                port = server.port(server.configuration.inboundListen.port)
+                let rest = Array(bytes.dropFirst(length))
+                switch header.sessionProtocol {
+                case .http1: return serve(stream, .http11, rest)
+                case .http2: return serve(stream, .http2, rest)
+                case nil: return relay(stream, rest)
+                }
+            }
             guard header.port != server.configuration.inboundListen.port else { return refuse("the transport header names the proxy's own port") }
             server.countTransportHeader(header, client)
             target = SocketAddress(target.ip, header.port)
@@ -251,6 +269,7 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
         relayAuthorization = authorization
         server.count(Families.connectionsAllowed, labels(authorization.name.authorizationLabels))
         port.relayBegan(self)
+        if let gatewayName, let gateway { return relay(connection, buffered, to: gatewayName, gateway) }
         let connector = port.connector(target)
         relay = ByteRelay(caller: connection, buffered: buffered, observer: self) { connector.connect($0) }
     }
@@ -265,6 +284,44 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
         if let http { json.member("streams", number: http.streamCount) }
     }
 
+    /// Bytes for somebody behind this gateway.
+    private func relay(_ connection: any Connection, _ buffered: [UInt8], to name: Authority, _ gateway: Gateway) {
+        guard gateway.serves(name), client.identity != server.identity.localName else {
+            server.countError(gateway.serves(name) ? "gateway loop" : "gateway domain invalid", target)
+            return refuse("\(name) is not behind this gateway")
+        }
+        connection.handler = self
+        connection.isReadingPaused = true
+        self.connection = connection
+        let stack = gateway.stack(name)
+        named = stack
+        // Who waits for a name that nobody can look up gives up with it.
+        waitTimer = host.after(server.configuration.outbound.opaqueFailfastTimeout) { [self] in
+            waitTimer = nil
+            if relay == nil { refuse("\(name): nothing is known of it") }
+        }
+        stack.whenKnown { [self] target in
+            guard !isEnded, relay == nil, named === stack else { return }
+            guard target.profile?.fullyQualifiedName != nil || target.profile?.endpoint != nil else { return refuse("\(name) is no service of this cluster") }
+            stack.opaque { [self] result in
+                guard !isEnded, let connection = self.connection else { return }
+                switch result {
+                case .failure(let refusal): refuse(refusal.reason)
+                case .success(let endpoint):
+                    if let waitTimer { host.cancel(waitTimer) }
+                    waitTimer = nil
+                    self.endpoint = endpoint
+                    endpoint.load.inFlight += 1
+                    relay = ByteRelay(caller: connection, buffered: buffered, observer: self) { endpoint.connector.connect($0) }
+                    // The client has said all it will: whoever is behind us must hear that, too.
+                    if isClientFinished { host.after(.zero) { connection.handler?.finished(connection) } }
+                }
+            }
+        }
+    }
+    private var waitTimer: TimerID?
+    private var isClientFinished = false
+
     /// Judged again when the policy has changed.
     func isStillAllowed() -> Bool { port?.policy.authorization(for: client) != nil }
 
@@ -278,8 +335,8 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
 
     // MARK: Between the steps
 
-    func received(_ bytes: RawSpan, on connection: any Connection) { host.unexpected("bytes came between two steps of an inbound connection") }
-    func finished(_ connection: any Connection) {}
+    func received(_ bytes: RawSpan, on connection: any Connection) { if gatewayName == nil { host.unexpected("bytes came between two steps of an inbound connection") } }
+    func finished(_ connection: any Connection) { isClientFinished = true }
     func closed(_ connection: any Connection, _ failure: HostFailure?) { end() }
 
     private func refuse(_ reason: String?) {
@@ -297,7 +354,13 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
         identify()
         if let handshakeTimer { host.cancel(handshakeTimer) }
         handshakeTimer = nil
-        if relay != nil { port?.relayEnded(self) }
+        if let waitTimer { host.cancel(waitTimer) }
+        waitTimer = nil
+        endpoint?.load.inFlight -= 1
+        endpoint = nil
+        named?.release()
+        named = nil
+        if relay != nil || relayAuthorization != nil { port?.relayEnded(self) }
         if let port { server.release(port) }
         connection = nil
         http = nil

@@ -35,6 +35,9 @@ public final class InboundServer: AcceptHandler {
         random = batch.host.random("inbound")
     }
 
+    /// nil: this proxy is none.
+    var gateway: Gateway?
+
     /// Binds and accepts.
     func start() throws(HostFailure) { try start(through: self) }
 

@@ -49,6 +49,10 @@ final class OpaqueBalancer {
     }
 
     var waitingCount: Int { waiting.count }
+    /// It has an endpoint, or may still hear of one.
+    var isReady: Bool { !endpoints.isEmpty || (watch.value == nil && !hasFailed) }
+    /// Nothing was heard within the fail-fast time.
+    private var hasFailed = false
 
     /// Calls `assign` with an endpoint, now or within the fail-fast time; nil when there is none.
     func pick(_ assign: @escaping (OpaqueEndpoint?) -> Void) {
@@ -58,6 +62,7 @@ final class OpaqueBalancer {
         guard timer == nil else { return }
         timer = host.after(failfastTimeout) { [self] in
             timer = nil
+            hasFailed = true
             serve()
         }
     }
@@ -80,6 +85,7 @@ final class OpaqueBalancer {
                 ?? OpaqueEndpoint(endpoint: endpoint, connector: connectors.opaque(endpoint, labels: connectors.labels(endpoint, authority: authority)), now: host.now)
         }
         if !endpoints.isEmpty {
+            hasFailed = false
             if let timer { host.cancel(timer) }
             timer = nil
             serve()

@@ -15,6 +15,8 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
     private var inFlight = 0
     private let inFlightMax: Int
     private var random: Random
+    /// How long a request waits for its name to be looked up.
+    private let failfastTimeout: Interval
     /// nil: there is no collector.
     var tracer: Tracer?
     /// nil: nobody may watch.
@@ -27,6 +29,7 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         informs = configuration.informsOutbound
         inFlightMax = configuration.outbound.requestsInFlightMax
         random = host.random("retries")
+        failfastTimeout = configuration.outbound.failfastTimeout
         self.registry = registry
     }
 
@@ -38,6 +41,42 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         inFlight += 1
         guard inFlight <= inFlightMax else { return exchange.fail(.loadShed) }
         if let refusal = head.malformedUpgrade { return exchange.answer(ResponseHead(status: 400, headers: ["content-length": "0", "l5d-proxy-error": refusal])) }
+        route(exchange, stack)
+    }
+
+    /// Takes a request that names its destination: an ingress's, or one that came to a gateway. The name is looked up first, if it is new.
+    /// `accepts`: whether what was found may be used; the reason if not. `original`: the version that travels within HTTP/2.
+    func request(
+        _ stream: HTTPStream, _ head: RequestHead, endStream: Bool, named stack: OutboundStack, original: HTTPVersion? = nil, informs isInforming: Bool? = nil,
+        accepts: @escaping (OutboundTarget) -> ProxyError? = { _ in nil }
+    ) {
+        let exchange = HTTPExchange(caller: stream, head: head, endStream: endStream, host: host, owner: self)
+        exchange.informs = isInforming ?? informs
+        exchange.carriedVersion = original
+        exchange.named = stack
+        stack.retain()
+        tracer?.began(exchange)
+        inFlight += 1
+        guard inFlight <= inFlightMax else { return exchange.fail(.loadShed) }
+        if let refusal = head.malformedUpgrade { return exchange.answer(ResponseHead(status: 400, headers: ["content-length": "0", "l5d-proxy-error": refusal])) }
+        var timer: TimerID?
+        if stack.target == nil {
+            timer = host.after(failfastTimeout) {
+                timer = nil
+                if !exchange.isOver, exchange.rule == nil { exchange.fail(.failfast("\(stack.destination)")) }
+            }
+        }
+        stack.whenKnown { [self] target in
+            if let timer { host.cancel(timer) }
+            timer = nil
+            guard !exchange.isOver else { return }
+            if let error = accepts(target) { return exchange.fail(error) }
+            route(exchange, stack)
+        }
+    }
+
+    private func route(_ exchange: HTTPExchange, _ stack: OutboundStack) {
+        let head = exchange.head
         let router = stack.router(head.version)
         if let route = router.profile?.find(head) {
             exchange.profileRoute = route
@@ -148,6 +187,10 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
             head.version = head.headers.first("l5d-orig-proto") == "HTTP/1.0" ? .http10 : original
             head.headers.removeAll("l5d-orig-proto")
         }
+        if let carried = exchange.carriedVersion {
+            head.headers.set("l5d-orig-proto", carried == .http10 ? "HTTP/1.0" : "HTTP/1.1")
+            head.version = .http2
+        }
         // Filters see what an endpoint answered, and that it could not be reached; our own refusals pass them by.
         guard exchange.sent != nil, exchange.error?.isOfEndpoint ?? true else { return }
         if let target = exchange.target, !target.filters.isEmpty { for case .responseHeaders(let change) in target.filters { change.apply(to: &head.headers) } }
@@ -187,6 +230,10 @@ final class OutboundHTTP: HTTPExchangeOwner, HTTPAssigner, AttemptOwner {
         if exchange.tapped != nil { taps?.ended(exchange, reset: exchange.tapReset) }
         if let error = exchange.error { countError(error.label) }
         countRoute(exchange)
+        if let named = exchange.named {
+            exchange.named = nil
+            named.release()
+        }
         guard let endpoint = exchange.endpoint else { return }
         releaseLoad(exchange, endpoint)
         endpoint.breaker?.record(exchange, error: exchange.error?.breakerLabel ?? "")

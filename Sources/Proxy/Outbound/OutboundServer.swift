@@ -10,7 +10,7 @@ import Transport
 public final class OutboundServer: AcceptHandler {
     fileprivate let batch: FlushBatch
     fileprivate let configuration: Configuration
-    fileprivate let http: OutboundHTTP
+    let http: OutboundHTTP
     fileprivate let limits: TransportLimits
     let links = LinkTable<OutboundLink>()
     private let discovery: any OutboundDiscovery
@@ -19,7 +19,7 @@ public final class OutboundServer: AcceptHandler {
     fileprivate let registry: MetricsRegistry
     private var listeners: [any Listener] = []
     /// Look-up only; `stacks` has the order.
-    private var table: [SocketAddress: OutboundStack] = [:]
+    private var table: [Destination: OutboundStack] = [:]
     private(set) var stacks: [OutboundStack] = []
     private var drained: (() -> Void)?
 
@@ -73,7 +73,7 @@ public final class OutboundServer: AcceptHandler {
             return connection.reset()
         }
         connection.isReadingPaused = true
-        let stack = stack(destination)
+        let stack = stack(.address(destination))
         let link = OutboundLink(MeteredConnection(accepted: connection, series: stack.source), stack: stack, server: self)
         links.insert(link)
         link.start()
@@ -84,13 +84,13 @@ public final class OutboundServer: AcceptHandler {
         configuration.outboundListen.contains { $0.port == destination.port && (destination.ip.isLoopback || $0.ip == destination.ip) }
     }
 
-    private func stack(_ address: SocketAddress) -> OutboundStack {
-        if let found = table[address] { return found }
-        let made = OutboundStack(address: address, host: batch.host, configuration: configuration, discovery: discovery, backends: backends, connectors: connectors) { [unowned self] idle in
-            table[idle.address] = nil
+    func stack(_ destination: Destination) -> OutboundStack {
+        if let found = table[destination] { return found }
+        let made = OutboundStack(destination, host: batch.host, configuration: configuration, discovery: discovery, backends: backends, connectors: connectors) { [unowned self] idle in
+            table[idle.destination] = nil
             stacks.removeAll { $0 === idle }
         }
-        table[address] = made
+        table[destination] = made
         stacks.append(made)
         return made
     }
@@ -134,6 +134,8 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
         stack.whenKnown { [self] target in
             guard let connection else { return }
             server.registry.metric(Families.protocolConnections, [("protocol", target.protocolName)] + target.policy.parent.parentLabels).increment()
+            // An ingress is told in each request where it goes: what the address alone says counts for everything else.
+            if server.configuration.isIngress { return detect(connection) }
             if target.profile?.isOpaque ?? false { return relay(connection, []) }
             switch target.policy.kind {
             case .opaque: relay(connection, [])
@@ -225,7 +227,13 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
         http.receive(buffered: buffered.span.bytes)
     }
 
-    func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool) { server.http.request(stream, head, endStream: endStream, stack: stack) }
+    func request(_ stream: HTTPStream, _ head: RequestHead, endStream: Bool) {
+        guard server.configuration.isIngress, let named = head.headers.first("l5d-dst-override") else { return server.http.request(stream, head, endStream: endStream, stack: stack) }
+        var head = head
+        head.headers.removeAll("l5d-dst-override")
+        guard let name = Authority(named, port: 80) else { return stream.respond(status: 400) }
+        server.http.request(stream, head, endStream: endStream, named: server.stack(.name(name)))
+    }
 
     func closed(_ connection: HTTPConnection) { end() }
 

@@ -6,7 +6,7 @@ import HTTP
 import Platform
 
 final class OutboundStack {
-    let address: SocketAddress
+    let destination: Destination
     private let host: any Host
     private let backends: HTTPBackends
     private let discovery: any OutboundDiscovery
@@ -25,21 +25,23 @@ final class OutboundStack {
     /// Told once, when nobody has used it for long enough.
     private var onIdle: ((OutboundStack) -> Void)?
 
-    init(address: SocketAddress, host: any Host, configuration: Configuration, discovery: any OutboundDiscovery, backends: HTTPBackends, connectors: EndpointConnectors, onIdle: @escaping (OutboundStack) -> Void) {
-        self.address = address
+    init(_ destination: Destination, host: any Host, configuration: Configuration, discovery: any OutboundDiscovery, backends: HTTPBackends, connectors: EndpointConnectors, onIdle: @escaping (OutboundStack) -> Void) {
+        self.destination = destination
         self.host = host
         self.configuration = configuration
         self.discovery = discovery
         self.backends = backends
         self.connectors = connectors
         self.onIdle = onIdle
-        random = host.random("routes/\(address)")
-        watch = discovery.target(address)
+        random = host.random("routes/\(destination)")
+        watch = discovery.target(destination)
         budget = RetryBudget(terms: watch.value?.profile?.budget ?? ServiceProfile.Budget(), now: host.now)
         subscription = watch.subscribe { [unowned self] in changed($0) }
     }
 
     var target: OutboundTarget? { watch.value }
+    /// Where connections to it were sent; for a name there is no such place, only a port.
+    var address: SocketAddress { if case .address(let address) = destination { address } else { SocketAddress(.any, destination.port) } }
     var targetLabels: [(String, String)] { [("target_addr", "\(address)"), ("target_ip", "\(address.ip)"), ("target_port", "\(address.port)")] }
     /// Where connections of applications to this destination are counted.
     private(set) lazy var source = TransportSeries(
@@ -49,7 +51,7 @@ final class OutboundStack {
 
     /// For people.
     func describe(_ json: inout JSONText) {
-        json.member("addr", "\(address)")
+        json.member("addr", "\(destination)")
         json.member("protocol", target?.protocolName)
         json.member("parent", target?.policy.parent.stateText)
         json.member("profile", target?.profile?.fullyQualifiedName)
@@ -85,7 +87,7 @@ final class OutboundStack {
         idleTimer = nil
         if let subscription { watch.cancel(subscription) }
         subscription = nil
-        discovery.release(address)
+        discovery.release(destination)
         routers.http1?.retire()
         routers.http2?.retire()
         for balancer in balancers { balancer.retire() }
@@ -108,7 +110,7 @@ final class OutboundStack {
 
     /// Where an opaque connection goes: an endpoint, now or soon, or a reason against it.
     func opaque(_ then: @escaping (Result<OpaqueEndpoint, Refusal>) -> Void) {
-        guard let target else { return then(.failure(Refusal("\(address): nothing is known of this destination"))) }
+        guard let target else { return then(.failure(Refusal("\(destination): nothing is known of this destination"))) }
         let distribution: Distribution
         if let profile = target.profile, let name = profile.fullyQualifiedName, !profile.overrides.isEmpty {
             distribution = .randomAvailable(profile.overrides.map { (Backend(kind: .balance($0.authority)), $0.weight) })
@@ -120,10 +122,10 @@ final class OutboundStack {
             switch target.policy.kind {
             case .opaque(let list), .detect(_, _, let list): routes = list
             case .tls, .http1, .http2, .grpc: routes = Self.opaqueFallback(target, address)
-            case .invalid(let reason): return then(.failure(Refusal("\(address): invalid policy: \(reason)")))
+            case .invalid(let reason): return then(.failure(Refusal("\(destination): invalid policy: \(reason)")))
             }
-            guard let route = routes.first else { return then(.failure(Refusal("\(address): no opaque route"))) }
-            if let refusal = route.refusal { return then(.failure(Refusal("\(address): \(refusal)"))) }
+            guard let route = routes.first else { return then(.failure(Refusal("\(destination): no opaque route"))) }
+            if let refusal = route.refusal { return then(.failure(Refusal("\(destination): \(refusal)"))) }
             distribution = route.backends
         }
         connect(distribution, then)
@@ -137,21 +139,29 @@ final class OutboundStack {
         for route in routes {
             if let score = PreparedHosts(route.serverNames).score(host), score > best?.score ?? -1 { best = (score, route) }
         }
-        guard let route = best?.route else { return then(.failure(Refusal("\(address): no TLS route for \(serverName)"))) }
-        if let refusal = route.refusal { return then(.failure(Refusal("\(address): \(refusal)"))) }
+        guard let route = best?.route else { return then(.failure(Refusal("\(destination): no TLS route for \(serverName)"))) }
+        if let refusal = route.refusal { return then(.failure(Refusal("\(destination): \(refusal)"))) }
         connect(route.backends, then)
     }
 
     private func connect(_ distribution: Distribution, _ then: @escaping (Result<OpaqueEndpoint, Refusal>) -> Void) {
-        guard let backend = choose(distribution) else { return then(.failure(Refusal("\(address): no backend"))) }
-        if let refusal = backend.refusal { return then(.failure(Refusal("\(address): \(refusal)"))) }
+        guard let backend = choose(distribution) else { return then(.failure(Refusal("\(destination): no backend"))) }
+        connect(backend, distribution, then)
+    }
+
+    private func connect(_ backend: Backend, _ distribution: Distribution, _ then: @escaping (Result<OpaqueEndpoint, Refusal>) -> Void) {
+        if let refusal = backend.refusal { return then(.failure(Refusal("\(destination): \(refusal)"))) }
         switch backend.kind {
-        case .fail(let reason): then(.failure(Refusal("\(address): \(reason)")))
+        case .fail(let reason): then(.failure(Refusal("\(destination): \(reason)")))
         case .forward(let endpoint):
             then(.success(OpaqueEndpoint(endpoint: endpoint, connector: connectors.opaque(endpoint, labels: connectors.labels(endpoint, authority: nil)), now: host.now)))
         case .balance(let authority):
-            balancer(authority).pick { endpoint in
-                then(endpoint.map { .success($0) } ?? .failure(Refusal("\(authority): service in fail-fast")))
+            let balancer = balancer(authority)
+            balancer.pick { [self] endpoint in
+                if let endpoint { return then(.success(endpoint)) }
+                // It has failed fast: whoever is ready by now takes its place.
+                if onIdle != nil, let other = choose(distribution), other != backend, isReady(other) { return connect(other, distribution, then) }
+                then(.failure(Refusal("\(authority): service in fail-fast")))
             }
         }
     }
@@ -169,8 +179,11 @@ final class OutboundStack {
     private func choose(_ distribution: Distribution) -> Backend? {
         switch distribution {
         case .empty: return nil
-        case .firstAvailable(let list): return list.first
-        case .randomAvailable(let list):
+        case .firstAvailable(let list): return list.first { isReady($0) } ?? list.first
+        case .randomAvailable(let all):
+            // While none is ready each may yet become so.
+            let available = all.count == 1 ? all : all.filter { isReady($0.backend) }
+            let list = available.isEmpty ? all : available
             let sum = list.reduce(0) { $0 + UInt64($1.weight) }
             guard sum > 0 else { return nil }
             draws += 1
@@ -184,6 +197,14 @@ final class OutboundStack {
         }
     }
     private var draws: UInt64 = 0
+
+    /// A connection given to it would find an endpoint. Asking is enough for its endpoints to be followed from now on.
+    private func isReady(_ backend: Backend) -> Bool {
+        switch backend.kind {
+        case .balance(let authority): balancer(authority).isReady
+        case .forward, .fail: true
+        }
+    }
 
     private func balancer(_ authority: String) -> OpaqueBalancer {
         if let found = balancers.first(where: { $0.authority == authority }) { return found }
