@@ -111,7 +111,7 @@ let package = Package(
             ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture", "Platform"]),
             ("Load", ["Base", "Platform", "HTTP", "Transport", "Simulator"]),
             ("Commands", ["Base", "Documents", "Manifests"]), ("Tidy", []), ("EndToEnd", ["Base", "CDeterminism", "Documents", "HTTP", "Linux", "CLinux", "Platform", "Simulations", "Kube", "Transport"]),
-            ("Peer", ["Base", "CDeterminism", "CLinux", "DNS", "Documents", "GRPC", "HTTP", "Kube", "Linux", "LocalCluster", "Platform", "Simulations", "TLS", "Transport"]),
+            ("Peer", ["Base", "CDeterminism", "CLinux", "COpenSSLSystem", "DNS", "Documents", "GRPC", "HTTP", "Kube", "Linux", "LocalCluster", "Platform", "Simulations", "TLS", "Transport"]),
             ("LocalCluster", ["Base", "DNS", "Platform", "Nodes", "Transport", "Simulator", "Simulations", "Capture", "Linux", "CLinux"]),
         ].map { (name: String, uses: [String]) in
             .testTarget(

@@ -207,6 +207,9 @@ public final class HTTP2Connection: Engine {
         !hasFailed && goAwayLast == nil && !isShuttingDown && !hasInputEnded && streamsOpen < peerStreamsMax && nextStreamID <= 0x7fff_ffff
     }
 
+    /// Streams at once that the peer allows; before its SETTINGS, what is assumed. Unit: streams.
+    public var streamsAllowed: Int { peerStreamsMax }
+
     /// Streams that are not over.
     public var streamCount: Int { streamsOpen }
 

@@ -1,4 +1,4 @@
-// One call as its client holds it: waiting for a connection, then a stream of messages, then a status.
+// One call as its client holds it: waiting for a connection, then requests out and messages in, then a status.
 
 import Base
 import GRPC
@@ -8,32 +8,44 @@ import Platform
 public final class GRPCCall: HTTPStreamHandler {
     private let channel: GRPCChannel
     private let path: String
-    private let message: [UInt8]
     private let metadata: [(name: String, value: String)]
     private let deadline: Instant?
     private var deliver: (([UInt8]) -> Bool)?
     private var onEnd: ((GRPCStatus) -> Void)?
+    private var onWritable: (() -> Void)?
     private var reader: GRPCMessageReader
     private var stream: HTTPStream?
     private var deadlineTimer: TimerID?
     private var waitTimer: TimerID?
     private var unread = 0
-    private var isHeadRead = false
     private let begun: Instant
+    /// Framed requests that wait for a connection, and whether they are all.
+    private var unsent: [UInt8]
+    private var isSendingOver: Bool
     /// When the request went out; nil: not yet.
     private var sent: Instant?
     /// The end, held back while the consumer pauses.
     private var heldStatus: GRPCStatus?
     private var host: any Host { channel.batch.host }
 
-    init(channel: GRPCChannel, path: String, message: [UInt8], metadata: [(name: String, value: String)], timeout: Interval?, deliver: @escaping ([UInt8]) -> Bool, end: @escaping (GRPCStatus) -> Void) {
+    /// What the server said before its first message, and after its last: metadata among other fields. nil: nothing yet.
+    public private(set) var responseHead: Headers?
+    public private(set) var responseTrailers: Headers?
+
+    /// `message` is the one request; nil: requests come by `send`.
+    init(
+        channel: GRPCChannel, path: String, message: [UInt8]?, metadata: [(name: String, value: String)], timeout: Interval?, writable: (() -> Void)? = nil,
+        deliver: @escaping ([UInt8]) -> Bool, end: @escaping (GRPCStatus) -> Void
+    ) {
         self.channel = channel
         self.path = path
-        self.message = message
         self.metadata = metadata
         self.deliver = deliver
         onEnd = end
         begun = channel.batch.host.now
+        onWritable = writable
+        unsent = message.map { GRPCMessage.frame($0) } ?? []
+        isSendingOver = message != nil
         deadline = timeout.map { channel.batch.host.now + $0 }
         reader = GRPCMessageReader(limits: channel.options.messages)
     }
@@ -54,6 +66,27 @@ public final class GRPCCall: HTTPStreamHandler {
         channel.forget(self)
         open?.reset(code: HTTP2ErrorCode.cancel)
     }
+
+    // MARK: Requests one by one
+
+    func send(_ message: [UInt8]) {
+        guard onEnd != nil, !isSendingOver else { return }
+        let framed = GRPCMessage.frame(message)
+        if let stream { stream.send(framed.span.bytes, endStream: false) } else { unsent += framed }
+    }
+
+    func finishSending() {
+        guard onEnd != nil, !isSendingOver else { return }
+        isSendingOver = true
+        stream?.send(RawSpan(), endStream: true)
+    }
+
+    var isWritable: Bool {
+        if onEnd == nil { return false }
+        return stream?.isWritable ?? (unsent.count < channel.options.limits.sendQueueBytesMax)
+    }
+
+    public func writable(_ stream: HTTPStream) { onWritable?() }
 
     // MARK: For the channel
 
@@ -87,8 +120,11 @@ public final class GRPCCall: HTTPStreamHandler {
         self.stream = stream
         sent = host.now
         channel.onCall?(.sent(waited: host.now - begun))
-        let framed = GRPCMessage.frame(message)
-        stream.send(framed.span.bytes, endStream: true)
+        let waiting = unsent
+        unsent = []
+        if !waiting.isEmpty || isSendingOver { stream.send(waiting.span.bytes, endStream: isSendingOver) }
+        // Requests may have been held back while they waited for a connection.
+        if !isSendingOver, let onWritable { host.after(.zero) { [self] in if isWritable { onWritable() } } }
     }
 
     /// Ends the call and says so.
@@ -107,6 +143,8 @@ public final class GRPCCall: HTTPStreamHandler {
         stream = nil
         deliver = nil
         onEnd = nil
+        onWritable = nil
+        unsent = []
         heldStatus = nil
     }
 
@@ -114,11 +152,12 @@ public final class GRPCCall: HTTPStreamHandler {
 
     public func response(_ stream: HTTPStream, _ head: ResponseHead, endStream: Bool) {
         guard onEnd != nil, !head.isInformational else { return }
-        isHeadRead = true
+        responseHead = head.headers
+        if endStream { responseTrailers = head.headers }
         if let sent { channel.onCall?(.answered(host.now - sent)) }
         guard let status = GRPCFields.verdict(httpStatus: head.status, endStream: endStream, field: { head.headers.first($0) }) else { return }
         end(status)
-        if !endStream { stream.reset(code: HTTP2ErrorCode.cancel) }
+        if !endStream || !stream.isLocalEnded { stream.reset(code: HTTP2ErrorCode.cancel) }
     }
 
     public func data(_ stream: HTTPStream, _ bytes: RawSpan, endStream: Bool) {
@@ -131,6 +170,7 @@ public final class GRPCCall: HTTPStreamHandler {
 
     public func trailers(_ stream: HTTPStream, _ trailers: Headers) {
         guard onEnd != nil else { return }
+        responseTrailers = trailers
         heldStatus = GRPCFields.status { trailers.first($0) }
         read()
     }
@@ -157,7 +197,10 @@ public final class GRPCCall: HTTPStreamHandler {
         guard onEnd != nil, let status = heldStatus else { return }
         do throws(PeerError) {
             if status.isOK { try reader.finish() }
+            // A server may have enough before we have said all.
+            let unfinished = stream.flatMap { $0.isLocalEnded ? nil : $0 }
             end(status)
+            unfinished?.reset(code: HTTP2ErrorCode.cancel)
         } catch { broken(error) }
     }
 
@@ -166,6 +209,21 @@ public final class GRPCCall: HTTPStreamHandler {
         end(GRPCStatus(GRPCStatus.Code(rawValue: error.code) ?? .internal, error.rule))
         open?.reset(code: HTTP2ErrorCode.cancel)
     }
+}
+
+/// The requests of a client-streaming or bidirectional call, as their sender holds them.
+public struct GRPCRequestStream<Request> {
+    public let call: GRPCCall
+    let encode: @Sendable (Request) -> [UInt8]
+
+    /// Sends one; before there is a connection it waits. Ignored after `finish` and after the call's end.
+    public func send(_ request: Request) { call.send(encode(request)) }
+
+    /// There are no more.
+    public func finish() { call.finishSending() }
+
+    /// False while more than `TransportLimits.sendQueueBytesMax` bytes wait; then the call's `onWritable` follows.
+    public var isWritable: Bool { call.isWritable }
 }
 
 extension GRPCStatus {

@@ -100,6 +100,22 @@ public final class GRPCChannel: HTTPClientObserver {
         }
     }
 
+    /// Starts a call whose requests are sent one by one. Nothing is told within this call. `onWritable`: requests may be sent again, after
+    /// `isWritable` was false, and when the connection stands.
+    public func stream<Request, Response>(
+        _ method: GRPCMethod<Request, Response>, metadata: [(name: String, value: String)] = [], timeout: Interval? = nil, onWritable: (() -> Void)? = nil,
+        onMessage: @escaping (Response) -> Void, onEnd: @escaping (GRPCStatus) -> Void
+    ) -> GRPCRequestStream<Request> {
+        let deliver = { (bytes: [UInt8]) -> Bool in
+            guard let message = method.decodeResponse(bytes) else { return false }
+            onMessage(message)
+            return true
+        }
+        let call = GRPCCall(channel: self, path: method.path, message: nil, metadata: metadata, timeout: timeout, writable: onWritable, deliver: deliver, end: onEnd)
+        call.begin()
+        return GRPCRequestStream(call: call, encode: method.encodeRequest)
+    }
+
     /// Ends the connection: open calls fail with UNAVAILABLE, waiting ones with CANCELLED.
     public func close() {
         if case .waiting(let timer) = state { batch.host.cancel(timer) }

@@ -1,6 +1,6 @@
 // gRPC services on an HTTP server: unary and server-streaming methods by path. Streamed messages are taken from the service as
-// fast as the client reads them; a client that goes away cancels the call, and a deadline that passes ends it. Compression and
-// client streaming are deliberately absent.
+// fast as the client reads them, and a service that answers while requests come gets no more of these than its client takes answers; a
+// client that goes away cancels the call, and a deadline that passes ends it. Compression is deliberately absent.
 
 import Base
 import GRPC
@@ -16,13 +16,29 @@ public struct GRPCCaller {
     public var deadline: Instant?
 }
 
+/// What a service does with the requests of one client-streaming call. That the client has gone is told by its `ResponseStream`.
+public struct GRPCRequests<Request> {
+    public var received: (Request) -> Void
+    /// There are no more.
+    public var ended: () -> Void
+
+    public init(received: @escaping (Request) -> Void, ended: @escaping () -> Void) {
+        self.received = received
+        self.ended = ended
+    }
+}
+
 public final class GRPCServer: HTTPRequestHandler {
-    typealias Begin = (GRPCServerCall, [UInt8]) -> Void
+    /// How a method is served: with the one request, or from the head on.
+    enum Method {
+        case one((GRPCServerCall, [UInt8]) -> Void)
+        case many((GRPCServerCall) -> GRPCServerCall.Requests)
+    }
 
     let host: any Host
     let limits: GRPCLimits
     /// Look-up only.
-    private var methods: [String: Begin] = [:]
+    private var methods: [String: Method] = [:]
     private var listeners: [HTTPServer] = []
     /// Calls now open, in order of birth.
     private var calls: [GRPCServerCall] = []
@@ -45,8 +61,8 @@ public final class GRPCServer: HTTPRequestHandler {
     public func register<Request, Response>(
         _ method: GRPCMethod<Request, Response>, unary serve: @escaping (Request, GRPCCaller, _ answer: @escaping (Result<Response, GRPCStatus>) -> Void) -> Void
     ) {
-        methods[method.path] = { call, bytes in
-            guard let request = method.decodeRequest(bytes) else { return call.finish(GRPCStatus(.internal, "the request message cannot be decoded")) }
+        methods[method.path] = .one { call, bytes in
+            guard let request = method.decodeRequest(bytes) else { return call.finish(Self.undecodable) }
             serve(request, call.caller) { result in
                 switch result {
                 case .success(let response): call.answer(method.encodeResponse(response))
@@ -61,15 +77,41 @@ public final class GRPCServer: HTTPRequestHandler {
         _ method: GRPCMethod<Request, Response>, capacity: Int = TransportLimits().responseQueueMessagesMax,
         streaming serve: @escaping (Request, GRPCCaller, ResponseStream<Response>) -> Void
     ) {
-        methods[method.path] = { call, bytes in
-            guard let request = method.decodeRequest(bytes) else { return call.finish(GRPCStatus(.internal, "the request message cannot be decoded")) }
-            let stream = ResponseStream<Response>(capacity: capacity)
-            call.source = GRPCServerCall.Source(
-                next: { stream.next().map { method.encodeResponse($0) } }, status: { stream.isDone ? stream.status : nil }, close: { stream.close($0) }, cancel: { stream.cancel() })
-            stream.wake = { call.pump() }
+        methods[method.path] = .one { call, bytes in
+            guard let request = method.decodeRequest(bytes) else { return call.finish(Self.undecodable) }
+            let stream = Self.stream(of: call, capacity: capacity, encode: method.encodeResponse)
             serve(request, call.caller, stream)
             call.pump()
         }
+    }
+
+    /// Serves a method whose client sends any number of requests. `serve` is called when the call begins, before its first request; while
+    /// answers wait for a client that does not read, no further request is given to the service.
+    public func register<Request, Response>(
+        _ method: GRPCMethod<Request, Response>, capacity: Int = TransportLimits().responseQueueMessagesMax,
+        duplex serve: @escaping (GRPCCaller, ResponseStream<Response>) -> GRPCRequests<Request>
+    ) {
+        methods[method.path] = .many { call in
+            let stream = Self.stream(of: call, capacity: capacity, encode: method.encodeResponse)
+            let requests = serve(call.caller, stream)
+            return GRPCServerCall.Requests(
+                received: { bytes in
+                    guard let request = method.decodeRequest(bytes) else { return false }
+                    requests.received(request)
+                    return true
+                }, ended: requests.ended)
+        }
+    }
+
+    private static let undecodable = GRPCStatus(.internal, "the request message cannot be decoded")
+
+    private static func stream<Response>(of call: GRPCServerCall, capacity: Int, encode: @escaping @Sendable (Response) -> [UInt8]) -> ResponseStream<Response> {
+        let stream = ResponseStream<Response>(capacity: capacity)
+        call.source = GRPCServerCall.Source(
+            next: { stream.next().map { encode($0) } }, status: { stream.isDone ? stream.status : nil }, head: { stream.initialMetadata }, trailers: { stream.trailingMetadata },
+            close: { stream.close($0) }, cancel: { stream.cancel() })
+        stream.wake = { call.pump() }
+        return stream
     }
 
     /// Listens. `tls` gives the newest configuration for each connection, nil when there is none yet; without it the server speaks
@@ -113,16 +155,18 @@ public final class GRPCServer: HTTPRequestHandler {
             timeout = parsed
         }
         if let encoding = head.headers.first("grpc-encoding"), encoding != "identity" {
-            return Self.refuse(stream, GRPCStatus(.unimplemented, "grpc-encoding \(encoding.prefix(32)) is not supported"))
+            // The client learns what would have been taken (grpc/doc/compression.md).
+            return Self.refuse(stream, GRPCStatus(.unimplemented, "grpc-encoding \(encoding.prefix(32)) is not supported"), [("grpc-accept-encoding", "identity")])
         }
-        guard let begin = methods[path] else { return Self.refuse(stream, GRPCStatus(.unimplemented, "unknown method \(path.prefix(256))")) }
+        guard let method = methods[path] else { return Self.refuse(stream, GRPCStatus(.unimplemented, "unknown method \(path.prefix(256))")) }
         let now = host.now
         let caller = GRPCCaller(peer: peer, metadata: head.headers, deadline: timeout.map { Instant(nanoseconds: now.nanoseconds.addingReportingOverflow($0.nanoseconds).overflow ? .max : now.nanoseconds + $0.nanoseconds) })
-        let call = GRPCServerCall(server: self, path: path, stream: stream, caller: caller, begin: begin)
+        let call = GRPCServerCall(server: self, path: path, stream: stream, caller: caller)
         calls.append(call)
         stream.handler = call
         onStarted?(path)
         call.arm()
+        call.begin(method)
         if endStream { call.data(stream, RawSpan(), endStream: true) }
     }
 
@@ -131,8 +175,8 @@ public final class GRPCServer: HTTPRequestHandler {
         onCompleted?(path, code, host.now - start)
     }
 
-    private static func refuse(_ stream: HTTPStream, _ status: GRPCStatus) {
-        stream.respond(ResponseHead(status: 200, headers: Headers(GRPCFields.trailersOnly(status)), version: .http2), endStream: true)
+    private static func refuse(_ stream: HTTPStream, _ status: GRPCStatus, _ fields: [(name: String, value: String)] = []) {
+        stream.respond(ResponseHead(status: 200, headers: Headers(GRPCFields.trailersOnly(status) + fields), version: .http2), endStream: true)
         stream.finishEarly()
     }
 }
@@ -145,8 +189,9 @@ extension Headers {
 }
 
 extension HTTPStream {
-    /// Our answer is complete in its head: a client that still sends need not (RFC 9113 section 8.1).
-    func finishEarly() { if !isRemoteEnded, connection != nil { reset(code: HTTP2ErrorCode.noError) } }
+    /// Our answer is complete: a client that still sends need not (RFC 9113 section 8.1). Nothing happens while some of the answer waits for the
+    /// client's window, which a reset would drop.
+    func finishEarly() { if !isRemoteEnded, let connection, connection.bytesWaiting(self) == 0 { reset(code: HTTP2ErrorCode.noError) } }
 }
 
 /// One call as its server holds it.
@@ -156,8 +201,17 @@ final class GRPCServerCall: HTTPStreamHandler {
         var next: () -> [UInt8]?
         /// How the call ends, once there is nothing before the end.
         var status: () -> GRPCStatus?
+        var head: () -> [(name: String, value: String)]
+        var trailers: () -> [(name: String, value: String)]
         var close: (GRPCStatus) -> Void
         var cancel: () -> Void
+    }
+
+    /// Takes the requests of a client-streaming call.
+    struct Requests {
+        /// False: the bytes are no such message.
+        var received: ([UInt8]) -> Bool
+        var ended: () -> Void
     }
 
     let caller: GRPCCaller
@@ -166,17 +220,21 @@ final class GRPCServerCall: HTTPStreamHandler {
     private let path: String
     private let start: Instant
     private var stream: HTTPStream?
-    private var begin: GRPCServer.Begin?
+    /// What is done with the one request, until it came.
+    private var serve: ((GRPCServerCall, [UInt8]) -> Void)?
+    private var requests: Requests?
     private var reader: GRPCMessageReader
+    private var unread = 0
+    private var isInputEnded = false
+    private var isInputTold = false
     private var hasHead = false
     private var timer: TimerID?
 
-    init(server: GRPCServer, path: String, stream: HTTPStream, caller: GRPCCaller, begin: @escaping GRPCServer.Begin) {
+    init(server: GRPCServer, path: String, stream: HTTPStream, caller: GRPCCaller) {
         self.server = server
         self.path = path
         self.stream = stream
         self.caller = caller
-        self.begin = begin
         start = server.host.now
         reader = GRPCMessageReader(limits: server.limits)
     }
@@ -185,46 +243,73 @@ final class GRPCServerCall: HTTPStreamHandler {
         guard let deadline = caller.deadline, deadline < .distantFuture else { return }
         timer = server.host.after(max(.zero, deadline - server.host.now)) { [self] in
             timer = nil
-            let cancel = source?.cancel
-            source = nil
-            finish(GRPCStatus(.deadlineExceeded, "the call's deadline passed"))
-            cancel?()
+            giveUp(GRPCStatus(.deadlineExceeded, "the call's deadline passed"))
+        }
+    }
+
+    func begin(_ method: GRPCServer.Method) {
+        switch method {
+        case .one(let serve): self.serve = serve
+        case .many(let begin):
+            requests = begin(self)
+            pump()
         }
     }
 
     // MARK: The request
 
     func data(_ stream: HTTPStream, _ bytes: RawSpan, endStream: Bool) {
-        guard self.stream != nil else { return }
-        reader.receive(bytes)
-        stream.acknowledge(bytes.byteCount)
-        do throws(PeerError) {
-            while let message = try reader.next() {
-                guard let begin else { throw PeerError(.stream, code: GRPCStatus.Code.internal.rawValue, rule: "more than one request message for \(path)") }
-                self.begin = nil
-                begin(self, message)
-                if self.stream == nil { return }
-            }
-            if endStream {
-                try reader.finish()
-                if begin != nil { throw PeerError(.stream, code: GRPCStatus.Code.internal.rawValue, rule: "the request for \(path) has no message") }
-            }
-        } catch {
-            let cancel = source?.cancel
-            source = nil
-            finish(GRPCStatus(GRPCStatus.Code(rawValue: error.code) ?? .internal, error.rule))
-            cancel?()
+        guard self.stream != nil else {
+            stream.acknowledge(bytes.byteCount)
+            return stream.finishEarly()
         }
+        reader.receive(bytes)
+        unread += bytes.byteCount
+        if endStream { isInputEnded = true }
+        read()
     }
 
     func trailers(_ stream: HTTPStream, _ trailers: Headers) { data(stream, RawSpan(), endStream: true) }
-    func writable(_ stream: HTTPStream) { pump() }
+
+    func writable(_ stream: HTTPStream) {
+        pump()
+        if requests != nil { read() }
+    }
 
     func failed(_ stream: HTTPStream, _ failure: HTTPStreamFailure) {
         guard self.stream != nil else { return }
         let cancel = source?.cancel
         release(.cancelled)
         cancel?()
+    }
+
+    private func read() {
+        guard !isInputTold else { return }
+        do throws(PeerError) {
+            while let stream {
+                // Whoever is answered while it asks must take its answers.
+                if requests != nil, !stream.isWritable { return }
+                guard let message = try reader.next() else { break }
+                if let requests {
+                    if !requests.received(message) { throw PeerError(.stream, code: GRPCStatus.Code.internal.rawValue, rule: "the request message cannot be decoded") }
+                } else {
+                    guard let serve else { throw PeerError(.stream, code: GRPCStatus.Code.internal.rawValue, rule: "more than one request message for \(path)") }
+                    self.serve = nil
+                    serve(self, message)
+                }
+            }
+            guard let stream else { return }
+            if unread > 0 {
+                let moved = unread
+                unread = 0
+                stream.acknowledge(moved)
+            }
+            guard isInputEnded else { return }
+            try reader.finish()
+            isInputTold = true
+            if serve != nil { throw PeerError(.stream, code: GRPCStatus.Code.internal.rawValue, rule: "the request for \(path) has no message") }
+            requests?.ended()
+        } catch { giveUp(GRPCStatus(GRPCStatus.Code(rawValue: error.code) ?? .internal, error.rule)) }
     }
 
     // MARK: The response
@@ -236,16 +321,27 @@ final class GRPCServerCall: HTTPStreamHandler {
         finish(.ok)
     }
 
+    /// Ends the call against its service's will.
+    private func giveUp(_ status: GRPCStatus) {
+        let cancel = source?.cancel
+        source = nil
+        finish(status)
+        cancel?()
+    }
+
     func finish(_ status: GRPCStatus) {
         guard let stream else { return }
+        let trailers = source?.trailers() ?? []
+        if !hasHead, !(source?.head() ?? []).isEmpty { sendHead() }
+        release(status.code)
         if hasHead {
-            release(status.code)
-            stream.send(trailers: Headers(status.fields))
+            stream.send(trailers: Headers(status.fields + trailers))
         } else {
-            release(status.code)
-            stream.respond(ResponseHead(status: 200, headers: Headers(GRPCFields.trailersOnly(status)), version: .http2), endStream: true)
-            stream.finishEarly()
+            stream.respond(ResponseHead(status: 200, headers: Headers(GRPCFields.trailersOnly(status) + trailers), version: .http2), endStream: true)
         }
+        if unread > 0 { stream.acknowledge(unread) }
+        unread = 0
+        stream.finishEarly()
     }
 
     /// Takes from the service what the client can take.
@@ -272,14 +368,15 @@ final class GRPCServerCall: HTTPStreamHandler {
     private func sendHead() {
         guard !hasHead, let stream else { return }
         hasHead = true
-        stream.respond(ResponseHead(status: 200, headers: Headers(GRPCFields.response), version: .http2), endStream: false)
+        stream.respond(ResponseHead(status: 200, headers: Headers(GRPCFields.response + (source?.head() ?? [])), version: .http2), endStream: false)
     }
 
     private func release(_ code: GRPCStatus.Code) {
         if let timer { server.host.cancel(timer) }
         timer = nil
         stream = nil
-        begin = nil
+        serve = nil
+        requests = nil
         if source?.status() != nil { source?.cancel() }
         source = nil
         server.completed(self, path, code, since: start)

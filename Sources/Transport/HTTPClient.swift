@@ -28,6 +28,9 @@ public final class HTTPClient: HTTPConnectionOwner {
     private var isClosed = false
     /// Those who wait for the SETTINGS of a connection.
     private var waiting: [(connection: HTTPConnection, done: (HTTPStreamFailure?) -> Void)] = []
+    /// Streams at once that the peer allowed on its latest HTTP/2 connection: what is expected of one whose SETTINGS have not come. More would be
+    /// refused (REFUSED_STREAM), and nobody repeats them.
+    private var streamsExpected = Int.max
 
     public init(version: HTTPVersion, connector: any Connector, batch: FlushBatch, settings: HTTP2Settings = HTTP2Settings(), limits: TransportLimits = TransportLimits()) {
         self.version = version
@@ -50,7 +53,7 @@ public final class HTTPClient: HTTPConnectionOwner {
             return try connection.open(head, endStream: endStream, handler: handler)
         }
         if version == .http2 {
-            for connection in connections where connection.isAvailable { return try connection.open(head, endStream: endStream, handler: handler) }
+            for connection in connections where connection.isAvailable && (connection.isSettled || connection.streamCount < streamsExpected) { return try connection.open(head, endStream: endStream, handler: handler) }
         } else if !singleUse {
             while let (connection, _) = idle.popLast() {
                 if connection.isAvailable { return try connection.open(head, endStream: endStream, handler: handler) }
@@ -72,8 +75,8 @@ public final class HTTPClient: HTTPConnectionOwner {
         waiting.append((connections.first { $0.isAvailable } ?? connect(), done))
     }
 
-    /// At least one connection stands.
-    public var isConnected: Bool { connections.contains { $0.state == .open } }
+    /// At least one connection stands, and over HTTP/2 the peer has said what it takes.
+    public var isConnected: Bool { connections.contains { $0.state == .open && (version != .http2 || $0.isSettled) } }
 
     /// A request would go on a connection that stands already.
     public var hasFreeConnection: Bool { connections.contains { $0.isAvailable && (version == .http2 || $0.streamCount == 0) } }
@@ -117,7 +120,7 @@ public final class HTTPClient: HTTPConnectionOwner {
         for connection in connections { connection.close() }
     }
 
-    public func connected(_ connection: HTTPConnection) { observer?.connected(self) }
+    public func connected(_ connection: HTTPConnection) { if version != .http2 { observer?.connected(self) } }
 
     public func available(_ connection: HTTPConnection) {
         guard version != .http2, !isClosed, connection.streamCount == 0 else { return }
@@ -126,7 +129,11 @@ public final class HTTPClient: HTTPConnectionOwner {
         if sweepTimer == nil { scheduleSweep(after: limits.idleConnectionTimeout) }
     }
 
-    public func settled(_ connection: HTTPConnection) { tellWaiting(connection, nil) }
+    public func settled(_ connection: HTTPConnection) {
+        streamsExpected = connection.streamsAllowed
+        tellWaiting(connection, nil)
+        observer?.connected(self)
+    }
 
     private func tellWaiting(_ connection: HTTPConnection, _ failure: HTTPStreamFailure?) {
         let told = waiting.filter { $0.connection === connection }
@@ -139,7 +146,8 @@ public final class HTTPClient: HTTPConnectionOwner {
         connections.removeAll { $0 === connection }
         tellWaiting(connection, connection.connectFailure ?? .connectionLost(nil))
         idle.removeAll { $0.connection === connection }
-        if let failure = connection.connectFailure {
+        // A peer that takes a connection and leaves before its SETTINGS is no better than one that takes none.
+        if let failure = connection.connectFailure ?? (version == .http2 && !connection.isSettled ? .connectionLost(nil) : nil) {
             observer?.disconnected(self, failure)
         } else if connections.isEmpty {
             observer?.disconnected(self, nil)

@@ -69,6 +69,8 @@ public final class HTTPConnection: ConnectionHandler {
     var holdsPump = false
     /// HTTP/2 client: the peer's SETTINGS have come.
     private(set) var isSettled = false
+    /// Client side: streams at once that the peer allows, as far as is known.
+    var streamsAllowed: Int { isHTTP2 ? http2!.streamsAllowed : 1 }
     var timer: TimerID?
     var timerDeadline = Instant.distantFuture
     var host: any Host { batch.host }
@@ -215,6 +217,9 @@ public final class HTTPConnection: ConnectionHandler {
             end(nil, tellBelow: false)
         }
     }
+
+    /// Of the stream's output, what waits for the peer's window. Unit: bytes.
+    func bytesWaiting(_ stream: HTTPStream) -> Int { isHTTP2 ? http2!.bytesQueued(stream.id) : 0 }
 
     func isWritable(_ stream: HTTPStream) -> Bool {
         let below = (connection?.bytesQueued ?? 0) + unflushedBytes

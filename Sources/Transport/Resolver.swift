@@ -18,11 +18,11 @@ public final class Resolver {
     private var asked: [DNSResolution.Question] = []
 
     /// Servers and search list are the host's. `ttlMin` and `ttlMax` bound how long an answer counts.
-    public init(host: any Host, ttlMin: Interval? = nil, ttlMax: Interval? = nil, limits: TransportLimits = TransportLimits()) {
+    public init(host: any Host, ttlMin: Interval? = nil, ttlMax: Interval? = nil, limits: TransportLimits = TransportLimits(), dns: DNSLimits = DNSLimits()) {
         let found = host.network.resolverConfiguration
         self.host = host
         self.limits = limits
-        configuration = DNSConfiguration(servers: found.servers, searchDomains: found.searchDomains, ndots: found.ndots, ttlMin: ttlMin, ttlMax: ttlMax)
+        configuration = DNSConfiguration(servers: found.servers, searchDomains: found.searchDomains, ndots: found.ndots, ttlMin: ttlMin, ttlMax: ttlMax, limits: dns)
         random = host.random("resolver")
     }
 

@@ -13,6 +13,9 @@ public final class ResponseStream<Message> {
     public var wake: (() -> Void)?
     /// Tells the service that nobody listens any more. Called once, unless the service finished first.
     public var onCancel: (() -> Void)?
+    /// Sent with the answer's head, if set before the first message, and with the status. Names in lower case; those that end in `-bin` carry base64.
+    public var initialMetadata: [(name: String, value: String)] = []
+    public var trailingMetadata: [(name: String, value: String)] = []
     /// The queue was full and the stream ended by itself.
     public private(set) var overflowed = false
 

@@ -16,7 +16,7 @@ import Testing
         try Folders.make("\(pod.run)/files")
         try peers.put("files/index.html", Array("hello from nghttpd\n".utf8), in: pod)
         try peers.put("files/large", pattern(8_000_000), in: pod)
-        try peers.serve(.http2, in: pod, "nghttpd", ["--no-tls", "-v", "--echo-upload", "--trailer", "x-down: at the end", "-d", "/run/files", "\(MeshPeers.Port.http2.rawValue)"])
+        try peers.serve(.http2, in: pod, "nghttpd", ["--no-tls", "-v", "--echo-upload", "--trailer", "x-down: at the end", "-m", "10", "-d", "/run/files", "\(MeshPeers.Port.http2.rawValue)"])
         return (peers, pod)
     }
 
@@ -64,7 +64,7 @@ import Testing
         #expect(codes == 30, "\(result.output)")
     }
 
-    @Test(arguments: [Callee.far, .bare], [(4, 32), (16, 1)]) func `h2load gets every answer`(_ callee: Callee, _ shape: (connections: Int, streams: Int)) throws {
+    @Test(arguments: [Callee.far, .bare], [(4, 32), (16, 1)]) func `h2load gets every answer, though the server takes ten streams a connection`(_ callee: Callee, _ shape: (connections: Int, streams: Int)) throws {
         let (peers, pod) = try server(callee)
         let result = try peers.run(
             "h2load", ["-n", "2000", "-c", "\(shape.connections)", "-m", "\(shape.streams)", "-T", "20", peers.url(pod, .http2, "/index.html")], in: peers.near)

@@ -149,6 +149,10 @@ final class MeshPeers {
         case collector = 4317
         /// `openssl s_server`, TLS of the application's own.
         case tls = 8443
+        /// dnsmasq with some records, and as the authority of a zone; `names.py`. Not of the services.
+        case names = 5301
+        case zone = 5302
+        case odd = 5401
         /// socat, marked opaque.
         case opaque = 9000
     }

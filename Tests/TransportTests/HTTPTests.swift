@@ -72,6 +72,49 @@ private let versions: [HTTPVersion] = [.http11, .http2]
         #expect(try site.finish(client, .get, "/large/10").body.count == 10 && client.connectionCount == 1)
     }
 
+    @Test(arguments: [1, 10, 64]) func `more requests than an HTTP/2 server takes on one connection go over several, and none is refused`(_ streamsMax: UInt32) throws {
+        let net = Net()
+        let app = App()
+        let address = SocketAddress(Net.serverIP, 8081)
+        var settings = HTTP2Settings()
+        settings.maxConcurrentStreams = streamsMax
+        let server = try net.asServer { try HTTPServer(batch: net.batch(net.server), address: address, settings: settings, handler: app) }
+        let observer = Readiness()
+        let client = net.asClient { HTTPClient(version: .http2, connector: TCPConnector(host: net.client, address: address), batch: net.batch(net.client)) }
+        net.asClient {
+            client.observer = observer
+            client.connectAhead()
+        }
+        net.wait { observer.connected == 1 }
+        #expect(client.isConnected)
+        let exchanges = try (0..<130).map { number in
+            let exchange = Exchange()
+            try net.asClient {
+                exchange.stream = try client.send(RequestHead(method: .get, authority: "x", path: HTTPText(number % 2 == 0 ? "/large/5000" : "/trailers"), version: .http2), endStream: true, handler: exchange)
+            }
+            return exchange
+        }
+        net.wait { exchanges.allSatisfy(\.isOver) }
+        #expect(exchanges.allSatisfy { $0.isComplete && $0.failure == nil } && client.connectionCount == (130 + Int(streamsMax) - 1) / Int(streamsMax))
+        net.asServer { server.close() }
+    }
+
+    @Test func `a peer that leaves before its SETTINGS is a failure, not a connection`() throws {
+        let net = Net()
+        let address = SocketAddress(Net.serverIP, 8081)
+        let accepting = Accepting { $0.close() }
+        let listener = try net.asServer { try net.server.network.listen(on: address, options: ListenOptions(), handler: accepting) }
+        let observer = Readiness()
+        let client = net.asClient { HTTPClient(version: .http2, connector: TCPConnector(host: net.client, address: address), batch: net.batch(net.client)) }
+        net.asClient {
+            client.observer = observer
+            client.connectAhead()
+        }
+        net.wait { !observer.failures.isEmpty }
+        #expect(observer.connected == 0 && observer.failures.count == 1 && observer.failures[0] != nil)
+        net.asServer { listener.close() }
+    }
+
     @Test func `HTTP/1 connections are used again, the warmest first, and close when idle for long`() throws {
         let net = Net()
         let site = try Site(net)
@@ -192,4 +235,12 @@ private let versions: [HTTPVersion] = [.http11, .http2]
         #expect(try ask("bank") == nil)
         #expect(try ask("cart") != nil)
     }
+}
+
+/// Notes what a client says of its connections.
+private final class Readiness: HTTPClientObserver {
+    var connected = 0
+    var failures: [HTTPStreamFailure?] = []
+    func connected(_ client: HTTPClient) { connected += 1 }
+    func disconnected(_ client: HTTPClient, _ failure: HTTPStreamFailure?) { failures.append(failure) }
 }
