@@ -23,7 +23,7 @@ let deque = Target.Dependency.product(name: "DequeModule", package: "swift-colle
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 /// Files beside tests that are read by path: deviations from corpora, judges in other languages.
-let tables = ["EndToEnd": ["python_judge.py"], "Capture": ["deviations.tsv"], "HTTP": ["deviations.tsv", "http2-deviations.tsv"], "Manifests": ["deviations.tsv"], "Peer": ["peers"], "Proxy": ["families.tsv", "variables.txt"]]
+let tables = ["EndToEnd": ["python_judge.py"], "Capture": ["deviations.tsv"], "HTTP": ["deviations.tsv", "http2-deviations.tsv"], "Manifests": ["deviations.tsv"], "Peer": ["peers"], "Proxy": ["families.tsv", "variables.txt"], "TLS": ["deviations.tsv"]]
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(

@@ -6,6 +6,7 @@
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -283,6 +284,23 @@ static void watch_alerts(const SSL *ssl, int where, int value) {
     else wire->alert_sent = value & 0xff;
 }
 
+static CRYPTO_ONCE groups_once = CRYPTO_ONCE_STATIC_INIT;
+static const char *groups = "X25519:P-256";
+
+static void choose_groups(void) {
+    // A share of each is sent (`*`), so that a peer without the hybrid needs no second hello. Older libraries know neither the group nor the mark.
+    static const char hybrid[] = "*X25519MLKEM768:*X25519:P-256";
+    SSL_CTX *context = SSL_CTX_new_ex(NULL, NULL, TLS_method());
+    if (context != NULL && SSL_CTX_set1_groups_list(context, hybrid)) groups = hybrid;
+    SSL_CTX_free(context);
+    ERR_clear_error();
+}
+
+const char *weft_tls_groups(void) {
+    weft_openssl_prepare();
+    return CRYPTO_THREAD_run_once(&groups_once, choose_groups) ? groups : "X25519:P-256";
+}
+
 SSL_CTX *weft_tls_context_new(int server, int verifies_peer, long certificate_list_bytes_max) {
     weft_openssl_prepare();
     SSL_CTX *context = SSL_CTX_new_ex(NULL, NULL, server ? TLS_server_method() : TLS_client_method());
@@ -299,7 +317,7 @@ SSL_CTX *weft_tls_context_new(int server, int verifies_peer, long certificate_li
     if (server) SSL_CTX_set_alpn_select_cb(context, select_alpn, NULL);
     if (!SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) || !SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION)
         || !SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256")
-        || !SSL_CTX_set1_groups_list(context, "X25519:P-256") || !SSL_CTX_set_num_tickets(context, 0)
+        || !SSL_CTX_set1_groups_list(context, weft_tls_groups()) || !SSL_CTX_set_num_tickets(context, 0)
         || (server && !SSL_CTX_set_session_id_context(context, (const unsigned char *)"weft", 4))) {
         SSL_CTX_free(context);
         return NULL;

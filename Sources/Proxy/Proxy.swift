@@ -56,6 +56,7 @@ public final class Proxy {
     public func start() {
         invariant(state == .new, "a proxy starts once")
         host.log(.info, Self.target, "release \(Self.version) by weft")
+        host.log(.info, Self.target, "TLS by \(TLSLibrary.version), key exchange by \(TLSLibrary.groups.joined(separator: ", "))")
         let configuration: Configuration
         let anchors: TrustAnchors
         do throws(ConfigurationProblems) { (configuration, anchors) = try Self.configure(host.settings) } catch {

@@ -1,7 +1,7 @@
 // One end of one TLS 1.3 connection as a state machine: ciphertext and plaintext go in and out as bytes, nothing is read or
 // written elsewhere, and the only time it knows is the wall time it is created with, which decides certificate validity.
 // OpenSSL reads and writes memory lent to it for one call at a time (COpenSSL's wire). Deliberately absent: TLS 1.2, session
-// resumption, early data, renegotiation, exporters.
+// resumption (ARCHITECTURE.md has the measure and the reason), early data, renegotiation, exporters.
 
 import Base
 import COpenSSL

@@ -93,12 +93,13 @@ func bindRandomness() {
     weft_rand_bind({ context, bytes, count in context!.assumingMemoryBound(to: Random.self).pointee.fill(UnsafeMutableRawBufferPointer(start: bytes, count: count)) }, stream)
 }
 
-/// The cluster with its three pods: `near` and `far` have proxies, `bare` has none.
+/// The cluster with its pods: `near` and `far` have proxies, `future` one with a newer OpenSSL, `bare` none.
 final class MeshPeers {
     let cluster: MachineCluster
     private(set) var near: LocalPod!
     private(set) var far: LocalPod!
     private(set) var bare: LocalPod!
+    private(set) var future: LocalPod!
     var host: LinuxHost { cluster.host }
 
     /// On the mesh's thread only.
@@ -112,7 +113,7 @@ final class MeshPeers {
         do {
             try #require(clinux_user_id() == 0, "network namespaces need root")
             let host = try LinuxHost(settings: Settings(), log: Log(control: .init(level: .error)) { print("\($0) \($1): \($2)") }, takesSignals: false)
-            let peers = MeshPeers(MachineCluster(host: host, programs: try WeftPrograms(directory: Programs.built)) { _ in })
+            let peers = MeshPeers(MachineCluster(host: host, programs: try programs()) { _ in })
             started = peers
             Mesh.stopAtExit()
             try peers.start()
@@ -125,12 +126,27 @@ final class MeshPeers {
 
     private init(_ cluster: MachineCluster) { self.cluster = cluster }
 
+    /// Those of this build, with a door before the proxy that gives the one of `future` another OpenSSL.
+    private static func programs() throws -> WeftPrograms {
+        var programs = try WeftPrograms(directory: Programs.built)
+        let door = FileManager.default.temporaryDirectory.appendingPathComponent("weft-proxy-\(getpid())").path
+        try """
+            #!/bin/sh
+            case "$LINKERD2_PROXY_IDENTITY_LOCAL_NAME" in future.*) export LD_LIBRARY_PATH='\(Programs.newerLibrary)' ;; esac
+            exec '\(programs.proxy)' "$@"
+            """.write(toFile: door, atomically: true, encoding: .utf8)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: door)
+        programs.proxy = door
+        return programs
+    }
+
     private func start() throws {
         try cluster.start()
         try cluster.apply(Self.manifest)
         near = try cluster.ready("near")
         far = try cluster.ready("far")
         bare = try cluster.ready("bare")
+        future = try cluster.ready("future")
     }
 
     /// Ports of the services `far` and `bare`: what speaks there, and on which port of the pod.
@@ -165,7 +181,7 @@ final class MeshPeers {
             metadata: {name: peers, annotations: {linkerd.io/inject: enabled}}
 
             """
-        for name in ["near", "far", "bare"] {
+        for name in ["near", "far", "bare", "future"] {
             let watcher = "near.peers.serviceaccount.identity.linkerd.cluster.local"
             let collector = "[{\"name\": \"LINKERD2_PROXY_TRACE_COLLECTOR_SVC_ADDR\", \"value\": \"127.0.0.1:\(Port.collector.rawValue)\"}, {\"name\": \"LINKERD2_PROXY_TAP_SVC_NAME\", \"value\": \"\(watcher)\"}]"
             let annotations =
@@ -233,6 +249,8 @@ final class MeshPeers {
         program.error = log
         return try pod.place.start(pod.adopt(program))
     }
+
+    func isServing(_ port: Port, in pod: LocalPod) -> Bool { running["\(pod.name) \(port)"].map { $0.status == nil } ?? false }
 
     func said(_ port: Port, in pod: LocalPod) -> String { (try? host.files.read("\(pod.run)/logs/\(port).log")).map { String(decoding: $0, as: UTF8.self) } ?? "" }
 

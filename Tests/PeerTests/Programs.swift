@@ -26,9 +26,13 @@ enum Programs {
     /// Corpora and protocol files beside the project.
     static var fixtures: String { ProcessInfo.processInfo.environment["WEFT_FIXTURES"] ?? "\(URL(fileURLWithPath: project).deletingLastPathComponent().path)/shared/fixtures" }
 
-    /// `name`: a program of the system, or `NAME.py`: a script beside these tests, run by the peers' Python.
-    static func program(_ name: String, _ arguments: [String]) throws -> ChildProgram {
+    /// OpenSSL 3.5 or newer, as another package of PyPI carries it, under the names by which programs look for it.
+    static var newerLibrary: String { "\(project)/.build/peers/openssl" }
+
+    /// `name`: a program of the system, or `NAME.py`: a script beside these tests, run by the peers' Python. `newerLibrary`: with that OpenSSL.
+    static func program(_ name: String, _ arguments: [String], newerLibrary: Bool = false) throws -> ChildProgram {
         var environment = [("PATH", ChildProcess.systemPath), ("HOME", "/nonexistent"), ("LANG", "C.UTF-8"), ("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONUNBUFFERED", "1")]
+        if newerLibrary { environment.append(("LD_LIBRARY_PATH", Self.newerLibrary)) }
         guard name.hasSuffix(".py") else {
             guard let path = ChildProcess.find(name, searchPath: ChildProcess.systemPath) else { throw MissingProgram(name: name) }
             return ChildProgram(path: path, arguments: arguments, environment: environment)

@@ -40,6 +40,10 @@ struct weft_tls_wire {
 /// Initialises the library without reading the machine's openssl.cnf. Cheap after the first call; any thread.
 void weft_openssl_prepare(void);
 
+/// The key exchange groups that sessions offer and take, most wanted first, in OpenSSL's spelling: with the post-quantum hybrid X25519MLKEM768
+/// when the linked library has it (OpenSSL 3.5). Decided at the first call of the process.
+const char *weft_tls_groups(void);
+
 /// A context with every setting that all sessions share: TLS 1.3 only, suites, groups, no tickets, no session cache,
 /// no automatic chain. NULL if memory or randomness is missing.
 struct ssl_ctx_st *weft_tls_context_new(int server, int verifies_peer, long certificate_list_bytes_max);
