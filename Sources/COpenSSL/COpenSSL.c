@@ -179,8 +179,25 @@ static STACK_OF(X509) *anchors_with_namesakes(X509_STORE_CTX *context, STACK_OF(
     return NULL;
 }
 
-static int verify_once(X509_STORE_CTX *context, int *error, X509 **culprit) {
-    if (X509_verify_cert(context) > 0) return 1;
+/// A certificate of the chain whose extended key usage has no server authentication. OpenSSL takes Netscape's server-gated crypto for it, too.
+static X509 *no_server(X509_STORE_CTX *context) {
+    STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(context);
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        X509 *certificate = sk_X509_value(chain, i);
+        uint32_t usage = X509_get_extended_key_usage(certificate);
+        if (usage != UINT32_MAX && !(usage & XKU_SSL_SERVER)) return certificate;
+    }
+    return NULL;
+}
+
+static int verify_once(X509_STORE_CTX *context, int serves, int *error, X509 **culprit) {
+    if (X509_verify_cert(context) > 0) {
+        *culprit = serves ? no_server(context) : NULL;
+        if (*culprit == NULL) return 1;
+        *error = X509_V_ERR_INVALID_PURPOSE;
+        if (!X509_up_ref(*culprit)) *culprit = NULL;
+        return 0;
+    }
     *error = X509_STORE_CTX_get_error(context);
     if (*error == X509_V_OK) *error = X509_V_ERR_UNSPECIFIED;
     *culprit = X509_STORE_CTX_get_current_cert(context);
@@ -189,14 +206,14 @@ static int verify_once(X509_STORE_CTX *context, int *error, X509 **culprit) {
     return 0;
 }
 
-int weft_x509_verify(X509_STORE_CTX *context, int *error, X509 **culprit) {
+int weft_x509_verify(X509_STORE_CTX *context, int serves, int *error, X509 **culprit) {
     *error = X509_V_OK;
     *culprit = NULL;
     X509 *leaf = X509_STORE_CTX_get0_cert(context);
     STACK_OF(X509) *untrusted = X509_STORE_CTX_get0_untrusted(context);
     int odd = looks_self_signed(leaf);
     for (int i = 0; !odd && i < sk_X509_num(untrusted); i++) odd = looks_self_signed(sk_X509_value(untrusted, i));
-    if (!odd) return verify_once(context, error, culprit);
+    if (!odd) return verify_once(context, serves, error, culprit);
 
     STACK_OF(X509) *others = untrusted == NULL ? sk_X509_new_null() : sk_X509_dup(untrusted);
     X509_STORE_CTX *second = X509_STORE_CTX_new_ex(NULL, NULL);
@@ -204,11 +221,11 @@ int weft_x509_verify(X509_STORE_CTX *context, int *error, X509 **culprit) {
     int ok = 0;
     if (others != NULL && second != NULL && sk_X509_unshift(others, leaf)) anchors = anchors_with_namesakes(context, others);
     if (anchors == NULL) {
-        ok = verify_once(context, error, culprit);
+        ok = verify_once(context, serves, error, culprit);
     } else if (X509_STORE_CTX_init(second, X509_STORE_CTX_get0_store(context), leaf, untrusted)
         && X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(second), X509_STORE_CTX_get0_param(context))) {
         X509_STORE_CTX_set0_trusted_stack(second, anchors);
-        ok = verify_once(second, error, culprit);
+        ok = verify_once(second, serves, error, culprit);
     } else {
         *error = X509_V_ERR_OUT_OF_MEM;
     }
@@ -232,7 +249,14 @@ static int verify_peer(X509_STORE_CTX *store, void *unused) {
     if (SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE) return 1;
     int error = X509_V_OK;
     X509 *culprit = NULL;
-    int ok = weft_x509_verify(store, &error, &culprit);
+    int ok = weft_x509_verify(store, !SSL_is_server(ssl), &error, &culprit);
+    // RFC 8446 section 4.4.2.2: who signs a handshake may do so. OpenSSL is content with any usage that older versions of TLS had.
+    if (ok && X509_get_key_usage(X509_STORE_CTX_get0_cert(store)) != UINT32_MAX && !(X509_get_key_usage(X509_STORE_CTX_get0_cert(store)) & KU_DIGITAL_SIGNATURE)) {
+        error = X509_V_ERR_INVALID_PURPOSE;
+        culprit = X509_STORE_CTX_get0_cert(store);
+        if (!X509_up_ref(culprit)) culprit = NULL;
+        ok = 0;
+    }
     if (ok && wire->checks_name) {
         X509 *leaf = X509_STORE_CTX_get0_cert(store);
         int named = 0;

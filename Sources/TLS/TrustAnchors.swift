@@ -56,7 +56,7 @@ public final class TrustAnchors: @unchecked Sendable {
         }
         var error: Int32 = 0
         var culprit: OpaquePointer?
-        guard weft_x509_verify(context, &error, &culprit) != 1 else { return }
+        guard weft_x509_verify(context, purpose == .server ? 1 : 0, &error, &culprit) != 1 else { return }
         throw verificationError(error, about: culprit.map { Certificate(owning: $0) } ?? leaf, expected: [])
     }
 }

@@ -45,7 +45,7 @@ private let secrets = Mutex<[String]>([])
 
     /// Lines that tshark prints of a recording.
     private func tshark(_ path: String, _ filter: String, fields: [String], options: [String] = []) throws -> [String] {
-        let program = try Programs.program("tshark", ["-n", "-r", path, "-2", "-Y", filter, "-T", "fields"] + fields.flatMap { ["-e", $0] } + options)
+        let program = try Programs.program("tshark", ["-n", "-r", path, "-Y", filter, "-T", "fields"] + fields.flatMap { ["-e", $0] } + options)
         let result = try ChildProcess.run(program)
         try #require(result.status == 0, "\(result.error)")
         return result.output.split(separator: "\n").map(String.init).filter { !$0.allSatisfy(\.isWhitespace) }
@@ -75,7 +75,7 @@ private let secrets = Mutex<[String]>([])
                     _ = try peers.run("curl", ["-sS", "--max-time", "10", "-o", "/dev/null"] + arguments + [peers.url(pod, .origin, path)], in: peers.near)
                 }
             }
-            GRPCPeerTests.expect(try peers.run("interop.py", ["call", peers.authority(pod, .grpc)], in: peers.near).output.split(separator: "\n"), GRPCPeerTests.cases)
+            GRPCPeerTests.expect(try peers.run("interop.py", ["call", peers.authority(pod, .grpc)], in: peers.near).output.split(separator: "\n").map(String.init), GRPCPeerTests.cases)
             #expect(try peers.run("sockets.py", ["call", "ws://\(peers.authority(pod, .socket))"], in: peers.near).status == 0)
         }
         for recording in [bridge, inside, caller] {

@@ -130,12 +130,14 @@ final class MeshPeers {
     private static func programs() throws -> WeftPrograms {
         var programs = try WeftPrograms(directory: Programs.built)
         let door = FileManager.default.temporaryDirectory.appendingPathComponent("weft-proxy-\(getpid())").path
-        try """
+        let text = """
             #!/bin/sh
             case "$LINKERD2_PROXY_IDENTITY_LOCAL_NAME" in future.*) export LD_LIBRARY_PATH='\(Programs.newerLibrary)' ;; esac
             exec '\(programs.proxy)' "$@"
-            """.write(toFile: door, atomically: true, encoding: .utf8)
-        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: door)
+            """
+        // A shell writes it: had this process it open while another thread forks, nobody could run it ("text file busy").
+        let made = try ChildProcess.run(try Programs.program("sh", ["-c", "cat >\"$0\" && chmod 755 \"$0\"", door]), input: text)
+        try #require(made.status == 0, "\(made.error)")
         programs.proxy = door
         return programs
     }

@@ -57,8 +57,9 @@ int weft_x509_has_name(struct x509_st *certificate, const unsigned char *name, s
 /// X509_verify_cert on a prepared, not yet used context, which also accepts an intermediate of the same name as its anchor
 /// that carries no authority key identifier: Go makes such (crypto/x509 omits the identifier then), and with it older
 /// Linkerd installations, while OpenSSL takes them for self-signed. 1 if the chain verifies, else 0 with X509_V_ERR_* and
-/// the certificate it is about (a reference for the caller to free, may be NULL). Uses the context up.
-int weft_x509_verify(struct x509_store_ctx_st *context, int *error, struct x509_st **culprit);
+/// the certificate it is about (a reference for the caller to free, may be NULL). `serves`: every extended key usage must allow
+/// server authentication. Uses the context up.
+int weft_x509_verify(struct x509_store_ctx_st *context, int serves, int *error, struct x509_st **culprit);
 
 /// Flags for X509_NAME_print_ex: one line, control and non-ASCII characters escaped.
 unsigned long weft_name_print_flags(void);
