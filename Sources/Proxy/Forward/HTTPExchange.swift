@@ -378,6 +378,9 @@ final class HTTPExchange: HTTPStreamHandler {
         if isFinished { return }
         isFinished = true
         attempts?.cancel()
+        // What still waits for one side holds no window of the other's connection any more: no `writable` follows on a stream that has ended.
+        caller?.acknowledge(unacknowledgedUp + (isReplay ? 0 : held.count))
+        callee?.acknowledge(unacknowledgedDown)
         caller = nil
         callee = nil
         held.release()
