@@ -62,7 +62,8 @@ private let secrets = Mutex<[String]>([])
         let directory = peers.cluster.directory
         for pod in [peers.far!, peers.bare!] {
             try peers.serve(.origin, in: pod, "origin.py", ["\(MeshPeers.Port.origin.rawValue)"])
-            try peers.serve(.grpc, in: pod, "interop.py", ["serve", "\(MeshPeers.Port.grpc.rawValue)"])
+            // Started again while everything is recorded: whoever misses the start of an HTTP/2 connection cannot read its fields.
+            peers.end(.grpc, in: pod)
             try peers.serve(.socket, in: pod, "sockets.py", ["serve", "\(MeshPeers.Port.socket.rawValue)"])
         }
         let bridge = try Recording("br0", path: "\(directory)/bridge.pcapng") { try peers.cluster.network.hub.start($0) }
@@ -70,6 +71,7 @@ private let secrets = Mutex<[String]>([])
         let caller = try Recording("lo", path: "\(directory)/near.pcapng") { try peers.near.place.start($0) }
         try peers.put("upload", pattern(100_000), in: peers.near)
         for pod in [peers.far!, peers.bare!] {
+            try peers.serve(.grpc, in: pod, "interop.py", ["serve", "\(MeshPeers.Port.grpc.rawValue)"])
             for arguments in [["--http1.1"], ["--http1.1", "-H", "transfer-encoding: chunked", "--data-binary", "@/run/upload"], ["--http1.1", "-I"]] {
                 for path in ["/echo", "/chunked", "/early-hints", "/status/204"] {
                     _ = try peers.run("curl", ["-sS", "--max-time", "10", "-o", "/dev/null"] + arguments + [peers.url(pod, .origin, path)], in: peers.near)
@@ -78,16 +80,17 @@ private let secrets = Mutex<[String]>([])
             GRPCPeerTests.expect(try peers.run("interop.py", ["call", peers.authority(pod, .grpc)], in: peers.near).output.split(separator: "\n").map(String.init), GRPCPeerTests.cases)
             #expect(try peers.run("sockets.py", ["call", "ws://\(peers.authority(pod, .socket))"], in: peers.near).status == 0)
         }
-        for recording in [bridge, inside, caller] {
+        let clear = ["-d", "tcp.port==\(MeshPeers.Port.grpc.rawValue),http2"]
+        for (recording, options) in [(bridge, []), (inside, clear), (caller, [])] {
             recording.stop()
-            try expectSound(recording.path)
+            try expectSound(recording.path, options: options)
         }
-        // The dissectors did read: each protocol, where it is in the clear.
-        for recording in [inside, caller] {
-            for (filter, field) in [("http", "http.request.uri"), ("http2.headers.path", "http2.headers.path"), ("grpc", "grpc.message_length"), ("websocket", "websocket.opcode")] {
-                #expect(try tshark(recording.path, filter, fields: [field]).count > 10, "\(filter) in \(recording.path)")
-            }
+        // The dissectors did read: each protocol, where it is in the clear. What the caller says is redirected to its proxy, so that each
+        // direction has addresses of its own there and only what needs no answer can be read.
+        for (filter, field) in [("http", "http.request.uri"), ("http2.headers.path", "http2.headers.path"), ("grpc", "grpc.message_length"), ("websocket", "websocket.opcode")] {
+            #expect(try tshark(inside.path, filter, fields: [field], options: clear).count > 10, "\(filter)")
         }
+        #expect(try tshark(caller.path, "http", fields: ["http.request.uri"]).count > 10)
         let between = try tshark(bridge.path, "ip.addr == \(peers.far.place.address) && tls.handshake.type == 2", fields: ["tls.handshake.extensions.supported_version"])
         #expect(!between.isEmpty && between.allSatisfy { $0 == "0x0304" }, "\(between)")
         let readable = try tshark(bridge.path, "ip.addr == \(peers.far.place.address) && ip.addr == \(peers.near.place.address) && (http || http2 || websocket)", fields: ["_ws.col.Info"])
