@@ -79,8 +79,8 @@ import Testing
     @Test func `a proxy with a newer OpenSSL prefers the hybrid and speaks with older ones`() throws {
         let peers = try MeshPeers.shared()
         let future = peers.future!
-        #expect(try peers.metrics(of: future).sum("proxy_tls_info", ["groups": "X25519MLKEM768:X25519:P-256"]) == 1)
-        #expect(try peers.metrics(of: peers.far).sum("proxy_tls_info", ["groups": TLSLibrary.groups.joined(separator: ":")]) == 1)
+        #expect(try peers.metrics(of: future).sum("rustls_info", ["tls_kx_groups": "X25519MLKEM768,X25519,secp256r1"]) == 1)
+        #expect(try peers.metrics(of: peers.far).sum("rustls_info", ["tls_kx_groups": TLSLibrary.groups.map { $0 == "P-256" ? "secp256r1" : $0 }.joined(separator: ",")]) == 1)
         // A client that knows nothing but the hybrid.
         let hybrid = try ask(peers, future, ["-servername", Self.identity("future"), "-groups", "X25519MLKEM768"], newerLibrary: true)
         #expect(hybrid.output.contains("HTTP/1.1 200"), "\(hybrid)")

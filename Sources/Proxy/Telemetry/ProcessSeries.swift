@@ -25,7 +25,8 @@ final class ProcessSeries {
         registry.metric(
             Families.tls,
             [
-                ("tls_suites", "TLS13_AES_128_GCM_SHA256,TLS13_AES_256_GCM_SHA384,TLS13_CHACHA20_POLY1305_SHA256"), ("tls_kx_groups", TLSLibrary.groups.map { $0 == "P-256" ? "secp256r1" : $0 }.joined(separator: ",")), ("tls_rand", "openssl"),
+                ("tls_suites", "TLS13_AES_128_GCM_SHA256,TLS13_AES_256_GCM_SHA384,TLS13_CHACHA20_POLY1305_SHA256"),
+                ("tls_kx_groups", TLSLibrary.groups.map { $0 == "P-256" ? "secp256r1" : $0 }.joined(separator: ",")), ("tls_rand", "openssl"),
                 ("tls_key_provider", "openssl"), ("tls_fips", "false"),
             ]
         ).value = 1
