@@ -131,6 +131,14 @@ private final class StatusPlane {
         #expect(reasons(.httpLocalRateLimitPolicies, "limit") == ["NoMatchingTarget"])
     }
 
+    @Test func `a kind that is not installed is complained of once`() throws {
+        let plane = try StatusPlane()
+        let replica = plane.replica()
+        plane.run(120)
+        let complaints = replica.logLines.filter { $0.contains("warn controller::watch") }
+        #expect(!complaints.isEmpty && Set(complaints.map { $0.drop { $0 != ":" } }).count == complaints.count)
+    }
+
     @Test func `are written by one replica, and by another when that one dies or leaves`() throws {
         let plane = try StatusPlane()
         try plane.apply(Self.service)

@@ -51,7 +51,13 @@ public final class ClusterFeed {
     public func start() {
         for informer in informers {
             informer.onSynced { [self] in tellIfSynced() }
-            informer.onFailure { [self] error in client.host.log(.warn, "controller::watch", "\(informer.resource): \(error)") }
+            // A kind that is not installed fails again and again: said once, until something else is wrong.
+            var said = ""
+            informer.onFailure { [self] error in
+                let complaint = "\(informer.resource): \(error)"
+                client.host.log(complaint == said ? .debug : .warn, "controller::watch", complaint)
+                said = complaint
+            }
             informer.start()
         }
     }
