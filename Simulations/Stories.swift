@@ -20,7 +20,7 @@ public enum Stories {
     public static let balancing: [Story] = [slowServer, fastFailures, allEjected, opaqueSpread]
     public static let stale: [Story] = [scaleDown, addressReused, controllerLost, headlessPod, emptyBackend, silentController, discoveryIdle]
     public static let detection: [Story] = [greetingLate, firstSegmentTiny, silentStranger, mixedProtocols]
-    public static let drain: [Story] = [drainServer, drainClient, drainBytes, jobCompletes, drainRolling]
+    public static let drain: [Story] = [drainServer, drainClient, drainBytes, jobCompletes, drainRolling, jobSidecar, jobFails, jobAsksProxy]
     public static let telemetry: [Story] = [accessLog, apacheLog, traces, collectorDown, tapWatches, tapRefused, stateShown]
     /// Told by name only: they take minutes.
     public static let large: [Story] = [churn5000]

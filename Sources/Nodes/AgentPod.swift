@@ -1,5 +1,7 @@
 // One pod on its way from object to processes and back: place, token, init container, proxy, readiness, applications; at the end
-// the applications first and the proxy last, as a native sidecar is stopped.
+// the applications first and the proxy last, as a native sidecar is stopped. A pod whose applications end by themselves, as a Job's do,
+// is over when its sidecars have been stopped, too, and stands as Succeeded or Failed until it is deleted. Deliberately absent:
+// containers that are started again.
 
 import Base
 import Documents
@@ -10,7 +12,7 @@ import Platform
 import Transport
 
 public final class AgentPod {
-    public enum Stage: Hashable, Sendable { case preparing, initializing, starting, running, terminating, ended }
+    public enum Stage: Hashable, Sendable { case preparing, initializing, starting, running, completing, completed, terminating, ended }
 
     public let namespace: String
     public let name: String
@@ -22,8 +24,13 @@ public final class AgentPod {
     public private(set) var containers: [PodContainer] = []
     /// Names of containers that run now.
     public private(set) var running: [String] = []
+    /// A container that was no sidecar ended with another status than 0.
+    private var hasFailed = false
     /// Why it does not run, for people.
     public private(set) var problem: String?
+    /// Its state is on its way to the API server, and has changed since.
+    var isReporting = false
+    var isReportDue = false
     private unowned let agent: NodeAgent
     private var probe: ReadinessProbe?
     private var graceTimer: TimerID?
@@ -40,7 +47,15 @@ public final class AgentPod {
 
     public var isReady: Bool { stage == .running }
     public var isMeshed: Bool { containers.contains(where: \.isProxy) }
-    var phase: String { stage == .ended ? "Succeeded" : stage == .running || stage == .terminating ? "Running" : "Pending" }
+    var phase: String {
+        switch stage {
+        case .ended, .completed: hasFailed ? "Failed" : "Succeeded"
+        case .running, .completing, .terminating: "Running"
+        case .preparing, .initializing, .starting: problem != nil && !isRestarted ? "Failed" : "Pending"
+        }
+    }
+    /// Kubernetes starts its containers again, whatever they end with.
+    private var isRestarted: Bool { object.value.text("spec", "restartPolicy") ?? "Always" == "Always" }
     private var runtime: any PodRuntime { agent.runtime }
 
     func begin() {
@@ -112,8 +127,21 @@ public final class AgentPod {
 
     private func ended(_ container: PodContainer, _ status: Int32) {
         running.removeAll { $0 == container.name }
-        if stage == .terminating { return goOn() }
+        if stage == .terminating || stage == .completing { return goOn() }
+        if stage == .running, !isRestarted, !container.isSidecar {
+            if status != 0 { hasFailed = true }
+            if containers.allSatisfy({ $0.isSidecar || !running.contains($0.name) }) { complete() }
+            return
+        }
         agent.host.log(.warn, "weft::agent", "\(namespace)/\(name): container \(container.name) ended with status \(status)")
+    }
+
+    /// All that was to be done is done: the sidecars may go.
+    private func complete() {
+        stage = .completing
+        for container in containers where running.contains(container.name) && !container.isProxy { runtime.stop(container, in: self, byForce: false) }
+        agent.report(self)
+        goOn()
     }
 
     private func fail(_ reason: String) {
@@ -126,6 +154,7 @@ public final class AgentPod {
 
     func terminate() {
         guard stage != .terminating, stage != .ended else { return }
+        if stage == .completed { return end() }
         stage = .terminating
         probe?.stop()
         probe = nil
@@ -139,18 +168,25 @@ public final class AgentPod {
 
     private func goOn() {
         let proxy = containers.first(where: \.isProxy)
-        if running.isEmpty {
-            stage = .ended
-            if let graceTimer { agent.host.cancel(graceTimer) }
-            graceTimer = nil
-            // In a turn of its own: whoever ended us may still look at us.
-            agent.host.after(.zero) { [self] in agent.ended(self) }
+        if running.isEmpty, stage == .completing {
+            stage = .completed
+            agent.report(self)
+        } else if running.isEmpty {
+            end()
         } else if let proxy, running == [proxy.name], !isProxyAsked {
             isProxyAsked = true
             runtime.stop(proxy, in: self, byForce: false)
         }
     }
     private var isProxyAsked = false
+
+    private func end() {
+        stage = .ended
+        if let graceTimer { agent.host.cancel(graceTimer) }
+        graceTimer = nil
+        // In a turn of its own: whoever ended us may still look at us.
+        agent.host.after(.zero) { [self] in agent.ended(self) }
+    }
 }
 
 /// Asks for a path until it is answered with 200.

@@ -134,7 +134,13 @@ public final class NodeAgent {
         }
     }
 
+    /// Tells the API server how the pod is. One word at a time: of two on their way at once, the older might be heard last.
     func report(_ pod: AgentPod) {
+        if pod.isReporting {
+            pod.isReportDue = true
+            return
+        }
+        pod.isReporting = true
         var status = Value.object(["phase": .string(pod.phase), "hostIP": .string("\(nodeAddress)")])
         if let ip = pod.address {
             status.put(.string("\(ip)"), at: "podIP")
@@ -142,8 +148,13 @@ public final class NodeAgent {
         }
         let isReady = Value.string(pod.isReady ? "True" : "False")
         status.put(.array(["Initialized", "Ready", "ContainersReady", "PodScheduled"].map { .object(["type": .string($0), "status": $0.hasSuffix("Ready") ? isReady : .string("True")]) }), at: "conditions")
-        _ = client.patch(.pods, KubeKey(pod.namespace, pod.name), .merge(.object(["status": status])), subresource: "status") { [host] result in
+        _ = client.patch(.pods, KubeKey(pod.namespace, pod.name), .merge(.object(["status": status])), subresource: "status") { [self] result in
             if case .failure(let error) = result, !error.isNotFound { host.log(.warn, "weft::agent", "status of \(pod.namespace)/\(pod.name): \(error)") }
+            pod.isReporting = false
+            if pod.isReportDue {
+                pod.isReportDue = false
+                report(pod)
+            }
         }
     }
 

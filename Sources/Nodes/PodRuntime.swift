@@ -15,6 +15,8 @@ public struct PodContainer: Sendable {
     public var environment: [(name: String, value: String)]
     /// nil: the image's own.
     public var userID: UInt32?
+    /// An init container that stays while the others run, and is stopped after them.
+    public var isSidecar: Bool
 
     public static let proxyName = "linkerd-proxy"
     public var isProxy: Bool { name == Self.proxyName }
@@ -29,6 +31,7 @@ public struct PodContainer: Sendable {
         command = container.items("command").compactMap { $0.text() }
         arguments = container.items("args").compactMap { $0.text() }
         environment = PodEnvironment.variables(container, of: pod)
+        isSidecar = container.text("restartPolicy") == "Always"
         userID = container.number("securityContext", "runAsUser").flatMap { UInt32(exactly: $0) }
     }
 }
