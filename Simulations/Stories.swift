@@ -8,7 +8,7 @@ public enum Stories {
         + demo + worlds + interception + negative
 
     public static let basics: [Story] = [twoPodsMTLS, keepAliveAndBodies, opaqueTCP, serverSpeaksFirst, unmeshedClient, http2AndGRPC]
-    public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal, issuerRotation, clockSkew]
+    public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal, rootsReplaced, issuerRotation, clockSkew]
     public static let policy: [Story] = [denied, allowedByIdentity]
     public static let faults: [Story] = [garbageUpstream, applicationDown, partitionHeals, proxyCrash, slowNetwork]
     public static let cluster: [Story] = [endpointReplaced, apiServerRestarts, rollingRestart, apiServerKilled, watchCutEverywhere, slowAPIServer, churn]

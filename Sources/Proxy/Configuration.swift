@@ -74,6 +74,8 @@ public struct Configuration {
         public var directory: String
         public var tokenFile: String
         public var trustAnchorsPEM: String
+        /// A file with roots that are followed as it changes; nil: they stay what they are.
+        public var trustAnchorsPath: String?
         public var refreshMin = Interval.seconds(10)
         public var refreshMax = Interval.hours(24)
     }

@@ -59,6 +59,8 @@ public enum ProxyLimits {
     static let spansDelayMax = Interval.seconds(10)
     /// How long a collector may take for a batch; then it is lost. Source: OpenTelemetry, OTEL_EXPORTER_OTLP_TIMEOUT of 10 s.
     static let spansExportTimeout = Interval.seconds(10)
+    /// How often a file of trust roots is looked at besides hints. Source: ours; a kubelet refreshes a ConfigMap about once a minute.
+    static let trustRootsInterval = Interval.seconds(60)
     /// Items of one list on the debug page. Unit: items. When there are more: the first are shown, with the number of all.
     /// Source: ours; 10,000 connections are two megabytes.
     static let stateItemsMax = 10_000

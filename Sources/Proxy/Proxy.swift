@@ -42,6 +42,8 @@ public final class Proxy {
         var tracer: Tracer?
         /// nil: nobody may watch.
         var tap: TapServer?
+        /// nil: what is trusted does not change.
+        var roots: TrustRoots?
     }
 
     public init(host: any Host) { self.host = host }
@@ -138,7 +140,7 @@ public final class Proxy {
         let process = ProcessSeries(host: host, registry: metrics, version: Self.version)
 
         // The identity service is met before there is a certificate, and needs to know us by the token alone.
-        let unproven = TLSClientConfiguration(anchors: anchors)
+        var unproven = TLSClientConfiguration(anchors: anchors)
         func series(_ client: String, _ families: Families.Balancer, _ service: Configuration.Service) -> ControlSeries {
             ControlSeries(metrics, client: client, families, service: service, host: host)
         }
@@ -147,6 +149,11 @@ public final class Proxy {
         let certifier = IdentityServiceCertifier(batch: batch, connector: certifying, authority: "\(configuration.identity.service.authority)", series: identitySeries)
         let identity = Identity(host: host, settings: configuration.identity, anchors: anchors, certifier: certifier, metrics: metrics)
 
+        let roots = configuration.identity.trustAnchorsPath.map { TrustRoots(host: host, path: $0, pem: configuration.identity.trustAnchorsPEM) }
+        roots?.start { anchors in
+            unproven = TLSClientConfiguration(anchors: anchors)
+            identity.trust(anchors)
+        }
         let credentials = { (name: String) in identity.clientConfiguration(toward: name, alpn: []) }
         let destination = ControlClient(batch: batch, resolver: resolver, service: configuration.destination, configuration: configuration, series: series("destination", Families.destinationBalancer, configuration.destination), credentials: credentials)
         let policy = ControlClient(batch: batch, resolver: resolver, service: configuration.policy, configuration: configuration, series: series("policy", Families.policyBalancer, configuration.policy), credentials: credentials)
@@ -188,7 +195,7 @@ public final class Proxy {
         return Parts(
             configuration: configuration, resolver: resolver, identity: identity, clients: [destination, policy], discovery: discovery, policies: policies,
             inbound: inbound, outbound: outbound, gates: [AcceptGate(inbound), AcceptGate(outbound)],
-            admin: AdminServer(batch: batch, identity: identity, port: port, pages: pages), process: process, tracer: tracer, tap: tap)
+            admin: AdminServer(batch: batch, identity: identity, port: port, pages: pages), process: process, tracer: tracer, tap: tap, roots: roots)
     }
 
     private func serve() {
@@ -249,6 +256,7 @@ public final class Proxy {
             for client in parts.clients { client.close() }
             parts.admin.close()
             parts.tap?.close()
+            parts.roots?.stop()
         }
         host.exit(status)
     }

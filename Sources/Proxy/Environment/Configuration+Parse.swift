@@ -65,6 +65,7 @@ extension Configuration {
         let directory = reader.required("IDENTITY_DIR", hint: "the directory of key.p8 and csr.der") { $0 }
         let tokenFile = reader.required("IDENTITY_TOKEN_FILE", hint: "the path of the service account token") { $0 }
         let anchors = reader.required("IDENTITY_TRUST_ANCHORS", hint: "the trust anchors in PEM") { $0.contains("-----BEGIN CERTIFICATE-----") ? $0 : nil }
+        let path = reader.value("WEFT_TRUST_ANCHORS_PATH")
         if reader.value("IDENTITY_DISABLED") != nil { reader.problem("IDENTITY_DISABLED", "is set, but identity can no longer be disabled: unset it") }
         var refreshMin = Interval.seconds(10)
         var refreshMax = Interval.hours(24)
@@ -73,6 +74,7 @@ extension Configuration {
         if refreshMin > refreshMax { reader.problem("IDENTITY_MIN_REFRESH", "is longer than IDENTITY_MAX_REFRESH") }
         guard let service, let id, let name, let directory, let tokenFile, let anchors else { return nil }
         var settings = IdentitySettings(service: service, localID: id, localName: name, directory: directory, tokenFile: tokenFile, trustAnchorsPEM: anchors)
+        settings.trustAnchorsPath = path
         settings.refreshMin = refreshMin
         settings.refreshMax = refreshMax
         return settings

@@ -101,6 +101,7 @@ extension Configuration {
             read("IDENTITY_DIR", "", "where key.p8 and csr.der are; required"), read("IDENTITY_TOKEN_FILE", "", "the token, read again for each certificate; required"),
             read("IDENTITY_TRUST_ANCHORS", "", "the roots in PEM; required"), read("IDENTITY_LOCAL_NAME", "", "identity and server name at once; required"),
             read("IDENTITY_SERVER_ID", "", "the identity alone"), read("IDENTITY_SERVER_NAME", "", "the server name alone"),
+            read("WEFT_TRUST_ANCHORS_PATH", "", "our own: a file of roots in PEM, followed as it changes"),
             read("IDENTITY_MIN_REFRESH", "10s", "no certificate is asked for sooner"), read("IDENTITY_MAX_REFRESH", "24h", "and none later"),
             read("IDENTITY_DISABLED", "", "must not be set"),
         ]

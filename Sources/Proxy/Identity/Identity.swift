@@ -10,7 +10,7 @@ import TLS
 
 public final class Identity: MeshIdentity {
     public let localName: String
-    public let anchors: TrustAnchors
+    public private(set) var anchors: TrustAnchors
     /// The newest certificate with its key; nil before the first.
     public private(set) var credentials: TLSCredentials?
     /// When it ends.
@@ -59,6 +59,15 @@ public final class Identity: MeshIdentity {
     /// Runs `action` when there is a certificate; at once if there is one.
     public func whenReady(_ action: @escaping () -> Void) {
         if isReady { action() } else { waiting.append(action) }
+    }
+
+    /// Trusts these from the next handshake on, and asks for a certificate that may be from an issuer of theirs.
+    func trust(_ anchors: TrustAnchors) {
+        self.anchors = anchors
+        guard let credentials, !isStopped else { return }
+        serverConfiguration = TLSServerConfiguration(credentials: credentials, anchors: anchors)
+        clientConfiguration = TLSClientConfiguration(credentials: credentials, anchors: anchors)
+        certify()
     }
 
     /// No further renewals.
