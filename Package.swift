@@ -90,6 +90,8 @@ let package = Package(
 
         // What seeded fuzz drivers of the tests share.
         .target(name: "Fuzzing", dependencies: ["Base"], path: "Tests/Fuzzing", swiftSettings: strict),
+        // Counts what a test takes from the heap.
+        .target(name: "CAllocations", path: "Tests/CAllocations"),
 
         // Executables: the only places where a component meets a binding.
         .executableTarget(name: "weft", dependencies: ["Base", "Documents", "Platform", "TLS", "Commands", "Linux", "Kube", "Manifests", "Capture", "Simulator", "Scenario", "Simulations", "Rehearsal", "LocalCluster", "CDeterminism", arguments], swiftSettings: strict),
@@ -99,16 +101,16 @@ let package = Package(
         .executableTarget(name: "weft-bench", dependencies: ["Base", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Linux", "APIServer", "Simulator", "Scenario", "Load", "CDeterminism"], swiftSettings: strict),
     ]
         + [
-            ("Base", ["Fuzzing"]), ("Documents", ["Base", "Fuzzing", "OrderedCollections"]), ("HTTP", ["Base", "Fuzzing"]), ("TLS", ["Base", "Fuzzing", "CDeterminism"]), ("DNS", ["Base", "Fuzzing"]),
+            ("Base", ["Fuzzing"]), ("Documents", ["Base", "Fuzzing", "OrderedCollections"]), ("HTTP", ["Base", "Fuzzing", "CAllocations"]), ("TLS", ["Base", "Fuzzing", "CDeterminism"]), ("DNS", ["Base", "Fuzzing"]),
             ("GRPC", ["Base", "Fuzzing", "HTTP"]), ("MeshAPI", ["Base"]), ("Capture", ["Base", "Fuzzing", "HTTP"]), ("Platform", ["Base"]), ("Interception", ["Base", "Platform", "Simulator"]),
             ("Transport", ["Base", "Fuzzing", "Platform", "HTTP", "TLS", "DNS", "GRPC", "Simulator"]),
             ("Kube", ["Base", "Fuzzing", "Documents", "Platform", "HTTP", "TLS", "Transport", "APIServer", "Simulator", "DNS"]),
-            ("Proxy", ["Base", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Simulator"]),
+            ("Proxy", ["Base", "CAllocations", "Platform", "HTTP", "TLS", "DNS", "GRPC", "MeshAPI", "Transport", "Simulator"]),
             ("Manifests", ["Base", "Documents", "Kube", "OrderedCollections"]),
             ("APIServer", ["Base", "Documents", "Platform", "HTTP", "TLS", "Transport", "Kube", "Simulator", "Linux", "CDeterminism", "OrderedCollections"]),
             ("ControlPlane", ["Base", "CDeterminism", "Documents", "Platform", "HTTP", "TLS", "GRPC", "MeshAPI", "Transport", "Kube", "Manifests", "APIServer", "Simulator", "DNS"]),
             ("Linux", ["Base", "Platform", "CLinux"]), ("Storage", ["Base", "Platform"]), ("Simulator", ["Base", "Platform", "TLS", "DNS", "CDeterminism"]),
-            ("Simulations", ["Base", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture", "Platform"]),
+            ("Simulations", ["Base", "Platform", "Simulator", "Scenario"]), ("Rehearsal", ["Base", "Documents", "Simulator", "Scenario", "Capture", "Platform"]),
             ("Load", ["Base", "Platform", "HTTP", "Transport", "Simulator"]),
             ("Commands", ["Base", "Documents", "Manifests"]), ("Tidy", []), ("EndToEnd", ["Base", "CDeterminism", "Documents", "HTTP", "Linux", "CLinux", "Platform", "Simulations", "Kube", "Transport"]),
             ("Peer", ["Base", "CDeterminism", "CLinux", "COpenSSLSystem", "DNS", "Documents", "GRPC", "HTTP", "Kube", "Linux", "LocalCluster", "Platform", "Simulations", "TLS", "Transport"]),

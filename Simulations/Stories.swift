@@ -5,7 +5,7 @@ import Scenario
 public enum Stories {
     public static let all: [Story] =
         basics + identity + policy + faults + cluster + reliability + outbound + balancing + stale + detection + telemetry + drain
-        + demo + worlds + interception + negative
+        + demo + worlds + interception + hostile + negative
 
     public static let basics: [Story] = [twoPodsMTLS, keepAliveAndBodies, opaqueTCP, serverSpeaksFirst, unmeshedClient, http2AndGRPC]
     public static let identity: [Story] = [unknownRoot, wrongIdentity, renewal, rootsReplaced, issuerRotation, clockSkew]
@@ -24,5 +24,8 @@ public enum Stories {
     public static let telemetry: [Story] = [accessLog, apacheLog, traces, collectorDown, tapWatches, tapRefused, stateShown]
     /// Told by name only: they take minutes.
     public static let large: [Story] = [churn5000]
+    public static let hostile: [Story] = [
+        rapidReset, madeYouReset, continuationFlood, headerBombs, controlFloods, slowReaders, neverReading, slowSenders, smuggling,
+    ]
     public static let negative: [Story] = [plaintextLeak, duplicatedRequest]
 }

@@ -167,6 +167,12 @@ public final class HTTP1Connection: Engine {
         if !output.isEmpty { buffer.append(moving: &output) }
     }
 
+    /// Takes over the memory of `spare` for output if it has none of its own: `drainOutput` moves memory out with the bytes.
+    @inline(__always)
+    public func borrowOutput(_ spare: inout ByteBuffer) {
+        if output.capacityBytes == 0 { swap(&output, &spare) }
+    }
+
     /// After `upgraded`: what was received behind the head.
     public func takeTunnelBytes() -> [UInt8] {
         guard reading == .tunnel, !input.isEmpty else { return [] }

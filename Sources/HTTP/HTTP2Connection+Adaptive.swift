@@ -39,7 +39,7 @@ struct HTTP2AdaptiveWindow {
         let roundTrip = max(1, (now - sentAt).nanoseconds)
         let rate = Int64(clamping: (Int128(received) * 1_000_000_000) / Int128(roundTrip))
         guard received * 3 >= windowBytes * 2, rate > rateMax, windowBytes < bytesMax else {
-            // Nothing to gain for now: ask less often.
+            // A larger window would not have been filled: the next probe comes later.
             pause = min(pause * 2, Self.pauseMax)
             nextAt = now + pause
             return nil

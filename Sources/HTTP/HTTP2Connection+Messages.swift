@@ -24,7 +24,7 @@ extension HTTP2Connection {
         fields.reset()
         do throws(HPACKError) {
             try decoder.decode(block, into: &fields)
-            return nil
+            return fields.listBytes / limits.headerListExcess <= fields.listBytesMax ? nil : failCalm("a header block that says many times the announced size (CVE-2016-6581)")
         } catch {
             return fail(HTTP2ErrorCode.compressionError, error.rule)
         }

@@ -67,6 +67,8 @@ struct HTTP2StreamTable: ~Copyable {
     /// Slot number plus one by hash of the id, 0 for empty; linear probing.
     private var index: UnsafeMutablePointer<Int32>?
     private var indexMask = -1
+    /// The bits of a product that number a place.
+    private var indexShift: UInt32 = 0
     private var used = 0
     /// What waits for a window, by slot. Kept apart so that streams are plain memory; short as long as nothing ever waited.
     private var queues: [HTTP2SendQueue?] = []
@@ -98,11 +100,16 @@ struct HTTP2StreamTable: ~Copyable {
         queues[slot] = queue
     }
 
+    /// Where a stream's entry wants to stand. Numbers that follow each other are spread: side by side they would be one long run, and each removal
+    /// would walk over all streams that are open.
+    @inline(__always)
+    private func home(_ id: UInt32) -> Int { Int(truncatingIfNeeded: ((id >> 1) &* 0x9e37_79b9) &>> indexShift) }
+
     /// The slot of a stream, -1 if it has none.
     @inline(__always)
     func find(_ id: UInt32) -> Int {
         if used == 0 { return -1 }
-        var at = Int(id >> 1) & indexMask
+        var at = home(id)
         while true {
             let slot = Int(index.unsafelyUnwrapped[at]) &- 1
             if slot < 0 || slots.unsafelyUnwrapped[slot].id == id { return slot }
@@ -130,13 +137,13 @@ struct HTTP2StreamTable: ~Copyable {
         let index = index.unsafelyUnwrapped
         let slots = slots.unsafelyUnwrapped
         let mask = indexMask
-        var hole = Int(slots[slot].id >> 1) & mask
+        var hole = home(slots[slot].id)
         while Int(index[hole]) &- 1 != slot { hole = (hole &+ 1) & mask }
         // Entries behind the hole move up unless that would put them before their own place.
         var at = (hole &+ 1) & mask
         while index[at] != 0 {
-            let home = Int(slots[Int(index[at]) &- 1].id >> 1) & mask
-            if (at &- home) & mask >= (at &- hole) & mask {
+            let wanted = home(slots[Int(index[at]) &- 1].id)
+            if (at &- wanted) & mask >= (at &- hole) & mask {
                 index[hole] = index[at]
                 hole = at
             }
@@ -186,6 +193,7 @@ struct HTTP2StreamTable: ~Copyable {
         fresh.initialize(repeating: 0, count: capacity)
         index = fresh
         indexMask = capacity - 1
+        indexShift = UInt32(32 - capacity.trailingZeroBitCount)
         for slot in 0..<slotCount {
             let id = slots.unsafelyUnwrapped[slot].id
             if id != 0 { link(id, slot) }
@@ -195,7 +203,7 @@ struct HTTP2StreamTable: ~Copyable {
     @inline(__always)
     private func link(_ id: UInt32, _ slot: Int) {
         let index = index.unsafelyUnwrapped
-        var at = Int(id >> 1) & indexMask
+        var at = home(id)
         while index[at] != 0 { at = (at &+ 1) & indexMask }
         index[at] = Int32(truncatingIfNeeded: slot &+ 1)
     }

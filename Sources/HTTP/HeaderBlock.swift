@@ -107,6 +107,8 @@ struct HeaderBlock: ~Copyable {
             if !isTooLarge { addPseudo(field) }
             return
         }
+        // What will not fit is counted without being copied: one byte of a block may name an entry of four kilobytes.
+        if listBytes &+ field.nameCount &+ field.valueCount &+ 32 > listBytesMax { return count(field) }
         reserve(field.nameCount &+ field.valueCount)
         let target = free
         target.copyMemory(from: field.name, byteCount: field.nameCount)

@@ -21,6 +21,10 @@ public struct HTTPLimits: Sendable {
     /// Unit: bytes. When more: GOAWAY ENHANCE_YOUR_CALM. A list that only exceeds `maxHeaderListBytes` ends its stream: 431 on the server side.
     /// Source: the CONTINUATION flood (VU#421644); nghttp2 and Envoy take 64 KiB.
     public var headerBlockBytesMax = 256 * 1024
+    /// How many times `maxHeaderListBytes` a list on HTTP/2 may say before the connection ends and not just its stream: nobody means that, and each
+    /// field costs a lookup. Unit: times. When more: GOAWAY ENHANCE_YOUR_CALM. Source: the HPACK bomb (CVE-2016-6581), whose blocks say a
+    /// thousand times what is announced.
+    public var headerListExcess = 16
     /// CONTINUATION frames behind one HEADERS. Unit: frames. When more: GOAWAY ENHANCE_YOUR_CALM. Source: VU#421644; nghttp2 takes 8,
     /// which a list of 256 KiB in frames of 16 KiB needs twice over.
     public var continuationsMax = 64

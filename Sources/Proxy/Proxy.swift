@@ -50,6 +50,10 @@ public final class Proxy {
 
     /// Identity is certified and traffic is let in.
     public var isReady: Bool { state == .serving }
+    /// Memory of the HTTP engines on both sides, and bytes that wait for slow readers. Unit: bytes.
+    public var bytesHeld: Int { parts.map { $0.inbound.bytesHeld + $0.outbound.bytesHeld } ?? 0 }
+    /// Accepted connections that are open, inbound and outbound.
+    public var connectionCount: Int { parts.map { $0.inbound.connectionCount + $0.outbound.connectionCount } ?? 0 }
     /// Nothing is open any more; the process was told to end.
     public var isEnded: Bool { state == .ended }
 

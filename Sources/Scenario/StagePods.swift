@@ -32,6 +32,11 @@ public final class StagePod {
     /// Its agent says so, and its applications have begun.
     public var isReady: Bool { pod.isReady && containers.values.allSatisfy(\.isRunning) }
 
+    /// Memory of the proxy's HTTP engines, and bytes that wait for slow readers. Unit: bytes.
+    public var proxyBytesHeld: Int { proxy?.components.compactMap { $0 as? Proxy }.first?.bytesHeld ?? 0 }
+    /// Connections that the proxy has accepted and not ended.
+    public var proxyConnections: Int { proxy?.components.compactMap { $0 as? Proxy }.first?.connectionCount ?? 0 }
+
     /// A sample of the proxy's metrics by its full name and labels as exposed; nil: there is none.
     public func metric(_ sample: String) -> Double? {
         guard let proxy = proxy?.components.compactMap({ $0 as? Proxy }).first else { return nil }

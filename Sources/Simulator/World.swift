@@ -21,6 +21,8 @@ public final class World {
     public var onLog: ((SimProcess, Log.Level, String, String) -> Void)?
     /// Told of each life's end, as a kubelet is; it may call `start`.
     public var onProcessEnd: ((SimProcess) -> Void)?
+    /// A turn of a process begins, or ends: for whoever measures what a process costs. Turns that lie within others are not told.
+    public var onTurn: ((SimProcess, _ isBeginning: Bool) -> Void)?
     /// Bytes that must never cross from node to node in the clear (keys, tokens). At least four bytes each.
     let secrets = SecretIndex()
     public internal(set) var violations: [Violation] = []
@@ -195,7 +197,9 @@ public final class World {
         wallCell.pointee = process.node.wall.nanoseconds
         process.secrets.bind()
         weft_time_bind(wallCell)
+        if outer == nil, let onTurn { onTurn(process, true) }
         let result = body()
+        if outer == nil, let onTurn { onTurn(process, false) }
         if let status = process.pendingExit { process.end(status, silently: false) }
         current = outer
         if let outer {

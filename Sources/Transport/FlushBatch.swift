@@ -19,8 +19,10 @@ public final class FlushBatch {
     var scratch = ByteBuffer()
     /// Asked before anything leaves: what an answer promises is made to last here. False: it is dropped instead.
     public var beforeOutput: (() -> Bool)?
-    /// Output on its way from an engine to a connection.
+    /// Output on its way from an HTTP/2 engine to a connection.
     var output = ByteBuffer()
+    /// Memory for the output of whichever HTTP/1 engine writes next, and output on its way from one: an idle engine keeps none.
+    var spare = ByteBuffer()
 
     public init(host: any Host) { self.host = host }
 

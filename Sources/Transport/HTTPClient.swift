@@ -41,9 +41,11 @@ public final class HTTPClient: HTTPConnectionOwner {
     }
 
     public var connectionCount: Int { connections.count }
+    /// Memory of engines, and bytes that connections have not sent. Unit: bytes.
+    public var bytesHeld: Int { connections.reduce(0) { $0 + $1.bytesHeld } }
 
     /// Sends a request on a free connection, or on a new one. Everything that happens to it, a failed connect included, is
-    /// told to the handler in a later turn. `singleUse` asks for a connection of its own (HTTP/1.0, no Host).
+    /// told to the handler in a later turn. `singleUse` asks for a connection of its own that is not used again (HTTP/1.0, no Host).
     public func send(_ head: RequestHead, endStream: Bool, singleUse: Bool = false, handler: any HTTPStreamHandler) throws(Refusal) -> HTTPStream {
         if isClosed { throw Refusal("the client of \(connector.target) is closed") }
         if head.tunnelProtocol != nil {
@@ -59,7 +61,10 @@ public final class HTTPClient: HTTPConnectionOwner {
                 if connection.isAvailable { return try connection.open(head, endStream: endStream, handler: handler) }
             }
         }
-        return try connect().open(head, endStream: endStream, handler: handler)
+        guard singleUse, version != .http2 else { return try connect().open(head, endStream: endStream, handler: handler) }
+        var last = head
+        last.headers.add("connection", "close")
+        return try connect().open(last, endStream: endStream, handler: handler)
     }
 
     /// Makes a connection before it is needed, unless there is one. The observer hears how it went.

@@ -35,12 +35,22 @@ extension HTTPConnection {
     func sendOutput() {
         guard let connection else { return }
         unflushedBytes = 0
-        if isHTTP2 { http2!.drainOutput(into: &batch.output) } else { http1!.drainOutput(into: &batch.output) }
+        if !isHTTP2 { return sendOutput(http1!, connection) }
+        http2!.drainOutput(into: &batch.output)
         if batch.output.isEmpty { return }
-        if let ask = batch.beforeOutput, !ask() { return batch.output.removeAll() }
         // Nobody else writes into it before `send` returns.
-        connection.send(batch.output.unsafeBytes.bytes)
+        if batch.beforeOutput?() ?? true { connection.send(batch.output.unsafeBytes.bytes) }
         batch.output.removeAll()
+    }
+
+    /// The memory moves with the bytes, and waits to be lent to the next writer.
+    private func sendOutput(_ engine: HTTP1Connection, _ connection: any Connection) {
+        guard engine.hasOutput else { return }
+        batch.spare.release()
+        engine.drainOutput(into: &batch.spare)
+        // As above.
+        if batch.beforeOutput?() ?? true { connection.send(batch.spare.unsafeBytes.bytes) }
+        if batch.spare.capacityBytes > limits.sendQueueBytesMax { batch.spare.release() } else { batch.spare.removeAll() }
     }
 
     func closeIfDrained() {

@@ -125,6 +125,7 @@ public final class HTTPConnection: ConnectionHandler {
     /// Client side: sends a request. Throws when no stream is free.
     public func open(_ head: RequestHead, endStream: Bool, handler: any HTTPStreamHandler) throws(Refusal) -> HTTPStream {
         guard isAvailable else { throw Refusal("the connection takes no further request") }
+        if !isHTTP2 { http1!.borrowOutput(&batch.spare) }
         let id = isHTTP2 ? try http2!.sendRequest(head, endStream: endStream) : try http1!.sendRequest(head, endStream: endStream)
         let stream = makeStream(id)
         stream.handler = handler
@@ -162,6 +163,7 @@ public final class HTTPConnection: ConnectionHandler {
                 try http2!.sendResponse(stream.id, head, endStream: endStream)
                 if stream.isConnect, head.status / 100 == 2 { stream.isTunnel = true }
             } else {
+                http1!.borrowOutput(&batch.spare)
                 try http1!.sendResponse(stream.id, head, endStream: endStream)
             }
             markDirty()

@@ -173,14 +173,17 @@ import Testing
         #expect(end.resets[1]?.code == HTTP2ErrorCode.enhanceYourCalm)
     }
 
-    @Test func `a header list bomb costs its stream only`() {
+    @Test func `a list above the announced size costs its stream only, a bomb the connection`() {
         let end = server()
-        let bomb = Wire.block(Wire.get) + [0x40, 1, 0x61, 0x7f, 0xa1, 0x1e] + [UInt8](repeating: 0x62, count: 4000) + [UInt8](repeating: 0xbe, count: 12_000)
-        end.receive(Wire.frame(1, flags: 5, stream: 1, bomb))
+        let entry: [UInt8] = [0x40, 1, 0x61, 0x7f, 0xa1, 0x1e] + [UInt8](repeating: 0x62, count: 4000)
+        end.receive(Wire.frame(1, flags: 5, stream: 1, Wire.block(Wire.get) + entry + [UInt8](repeating: 0xbe, count: 40)))
         #expect(end.resets[1]?.code == HTTP2ErrorCode.enhanceYourCalm)
         // The table is in step: the entry is still there.
         end.receive(Wire.frame(1, flags: 5, stream: 3, Wire.block(Wire.get) + [0xbe]))
         #expect(end.requests.first?.head.headers.count == 1)
+        _ = end.output()
+        end.receive(Wire.frame(1, flags: 5, stream: 5, Wire.block(Wire.get) + [UInt8](repeating: 0xbe, count: 12_000)))
+        expectCalm(end)
     }
 
     @Test(arguments: [

@@ -162,7 +162,8 @@ final class Pair {
     static let apiName = "api.demo.serviceaccount.identity.linkerd.cluster.local"
     static let service = SocketAddress(IPAddress(10, 96, 0, 1), 80)
 
-    init(seed: UInt64 = 1, target: OutboundTarget, policy: InboundPolicy) throws {
+    /// `application`: serves instead of the echo.
+    init(seed: UInt64 = 1, target: OutboundTarget, policy: InboundPolicy, application: ((SimProcess) -> Void)? = nil) throws {
         world = World(seed: seed, options: WorldOptions(start: WallTime(seconds: 1_800_000_000)))
         web = world.addNode("web", ip: IPAddress(10, 0, 0, 1))
         api = world.addNode("api", ip: IPAddress(10, 0, 0, 2))
@@ -206,6 +207,7 @@ final class Pair {
         client = world.addProcess("curl", on: web, userID: 1000, settings: Settings()) { process in process.onShutdown { process.exit(0) } }
         var echo: ScriptedServer?
         server = world.addProcess("echo", on: api, userID: 1000, settings: Settings()) { process in
+            if let application { return application(process) }
             do { echo = try ScriptedServer(process) } catch { process.unexpected("\(error)") }
         }
         for process in made + [client, server] { process.start() }
@@ -252,21 +254,23 @@ final class Pair {
     }
 }
 
-private var balanced: OutboundTarget {
-    let backend = Backend(kind: .balance("api.demo.svc.cluster.local:80"))
-    let routing = HTTPRouting(routes: [HTTPRoute(rules: [HTTPRoute.Rule(backends: .firstAvailable([backend]))])])
-    return OutboundTarget(profile: nil, policy: OutboundPolicy(kind: .detect(http1: routing, http2: routing, opaque: [OpaqueRoute(backends: .firstAvailable([backend]))])))
-}
+extension Pair {
+    static var balanced: OutboundTarget {
+        let backend = Backend(kind: .balance("api.demo.svc.cluster.local:80"))
+        let routing = HTTPRouting(routes: [HTTPRoute(rules: [HTTPRoute.Rule(backends: .firstAvailable([backend]))])])
+        return OutboundTarget(profile: nil, policy: OutboundPolicy(kind: .detect(http1: routing, http2: routing, opaque: [OpaqueRoute(backends: .firstAvailable([backend]))])))
+    }
 
-private var open: InboundPolicy {
-    var policy = InboundPolicy(kind: .detect(timeout: .seconds(10), [InboundRoute(rules: [InboundRoute.Rule()])]))
-    policy.authorizations = [Authorization(networks: [Authorization.Network(net: IPNetwork(.any, prefixBits: 0))], authentication: .anyone)]
-    return policy
+    static var open: InboundPolicy {
+        var policy = InboundPolicy(kind: .detect(timeout: .seconds(10), [InboundRoute(rules: [InboundRoute.Rule()])]))
+        policy.authorizations = [Authorization(networks: [Authorization.Network(net: IPNetwork(.any, prefixBits: 0))], authentication: .anyone)]
+        return policy
+    }
 }
 
 @Suite struct DataPathTests {
     @Test(arguments: [HTTPVersion.http11, .http2]) func `a request crosses two proxies by mutual TLS and comes back`(_ version: HTTPVersion) throws {
-        let pair = try Pair(target: balanced, policy: open)
+        let pair = try Pair(target: Pair.balanced, policy: Pair.open)
         for i in 0..<5 {
             let answer = pair.send(RequestHead(method: .get, authority: "api.demo", path: "/\(i)", headers: ["accept": "*/*"], version: version), version: version)
             #expect(answer.head?.status == 200 && answer.failure == nil)
@@ -283,7 +287,7 @@ private var open: InboundPolicy {
     }
 
     @Test(arguments: [1, 70_000, 2_000_000]) func `bodies pass whole in both directions`(_ count: Int) throws {
-        let pair = try Pair(target: balanced, policy: open)
+        let pair = try Pair(target: Pair.balanced, policy: Pair.open)
         let body = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 13) }
         let answer = pair.send(RequestHead(method: .post, authority: "api.demo", path: "/", headers: ["content-length": "\(count)"]), body: body)
         #expect(answer.head?.status == 200 && answer.body == body, "\(answer.failure.map { "\($0)" } ?? "\(answer.body.count) bytes")")
@@ -292,9 +296,9 @@ private var open: InboundPolicy {
     }
 
     @Test func `a client that is not allowed gets 403 and the reason in the head`() throws {
-        var policy = open
+        var policy = Pair.open
         policy.authorizations = [Authorization(networks: [Authorization.Network(net: IPNetwork(.any, prefixBits: 0))], authentication: .identities(["someone.else"], suffixes: []))]
-        let pair = try Pair(target: balanced, policy: policy)
+        let pair = try Pair(target: Pair.balanced, policy: policy)
         let answer = pair.send(RequestHead(method: .get, authority: "api.demo", path: "/"))
         #expect(answer.head?.status == 403)
         #expect(pair.echo!.heads.isEmpty)
@@ -304,7 +308,7 @@ private var open: InboundPolicy {
     }
 
     @Test func `while no endpoint is ready requests fail after the fail-fast time, then at once, then succeed again`() throws {
-        let pair = try Pair(target: balanced, policy: open)
+        let pair = try Pair(target: Pair.balanced, policy: Pair.open)
         guard case .exists(let endpoints)? = pair.discovery.endpoints.value else { return }
         pair.proxies[0].run { pair.discovery.endpoints.set(.exists([])) }
         let slow = pair.send(RequestHead(method: .get, authority: "api.demo", path: "/"))
@@ -320,7 +324,7 @@ private var open: InboundPolicy {
 
     @Test func `the same seed gives the same trace`() throws {
         func line(_ seed: UInt64) throws -> String {
-            let pair = try Pair(seed: seed, target: balanced, policy: open)
+            let pair = try Pair(seed: seed, target: Pair.balanced, policy: Pair.open)
             _ = pair.send(RequestHead(method: .get, authority: "api.demo", path: "/"))
             return pair.end().traceLine
         }

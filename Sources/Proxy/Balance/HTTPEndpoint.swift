@@ -73,6 +73,9 @@ final class HTTPEndpoint: HTTPClientObserver {
         return made
     }
 
+    /// Unit: bytes.
+    var bytesHeld: Int { client.bytesHeld + (upgradeClient?.bytesHeld ?? 0) }
+
     /// Makes the first connection.
     func start() {
         guard state == .idle else { return }

@@ -17,6 +17,8 @@ final class ByteRelay: ConnectionHandler {
     private(set) var caller: (any Connection)?
     /// Dialled.
     private(set) var callee: (any Connection)?
+    /// Bytes that wait for a slow reader on either side.
+    var bytesHeld: Int { (caller?.bytesQueued ?? 0) + (callee?.bytesQueued ?? 0) }
     private var isConnected = false
     private var callerFinished = false
     private var calleeFinished = false

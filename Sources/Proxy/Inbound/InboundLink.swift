@@ -72,6 +72,9 @@ final class InboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connect
         }
     }
 
+    /// Unit: bytes.
+    var bytesHeld: Int { (http?.bytesHeld ?? 0) + (relay?.bytesHeld ?? 0) }
+
     func drain() {
         if let http {
             http.drain()

@@ -84,6 +84,9 @@ final class InboundPort {
     /// `expired` is called when nobody has come back for the idle timeout.
     func release(_ expired: @escaping () -> Void) { idle.release(batch.host, configuration.inbound.discoveryIdleTimeout, expired) }
 
+    /// Unit: bytes.
+    var bytesHeld: Int { clients.reduce(0) { $0 + $1.client.bytesHeld } }
+
     func relayBegan(_ link: InboundLink) { relays.append(link) }
     func relayEnded(_ link: InboundLink) { relays.removeAll { $0 === link } }
 

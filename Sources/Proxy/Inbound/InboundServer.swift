@@ -48,6 +48,10 @@ public final class InboundServer: AcceptHandler {
         listener = try batch.host.network.listen(on: configuration.inboundListen, options: options, handler: entrance)
     }
 
+    /// Memory of engines toward clients and the application, and bytes not sent. Unit: bytes.
+    var bytesHeld: Int { links.links.reduce(0) { $0 + $1.bytesHeld } + ports.reduce(0) { $0 + $1.bytesHeld } }
+    var connectionCount: Int { links.count }
+
     /// Stops accepting and lets what is open finish; `done` is called once.
     func drain(_ done: @escaping () -> Void) {
         listener?.close()

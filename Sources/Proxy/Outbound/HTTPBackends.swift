@@ -30,6 +30,14 @@ final class HTTPBackend {
         }
     }
 
+    /// Unit: bytes.
+    var bytesHeld: Int {
+        switch kind {
+        case .balance(let balancer, _, _, _): balancer.endpoints.reduce(0) { $0 + $1.bytesHeld }
+        case .forward(let endpoint): endpoint.bytesHeld
+        }
+    }
+
     /// A request would get an endpoint at once.
     var hasReadyEndpoint: Bool {
         switch kind {

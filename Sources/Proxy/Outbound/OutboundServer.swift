@@ -52,6 +52,10 @@ public final class OutboundServer: AcceptHandler {
         }
     }
 
+    /// Memory of engines toward applications and endpoints, and bytes not sent. Unit: bytes.
+    var bytesHeld: Int { links.links.reduce(0) { $0 + $1.bytesHeld } + backends.list.reduce(0) { $0 + $1.bytesHeld } }
+    var connectionCount: Int { links.count }
+
     /// Stops accepting and lets what is open finish; `done` is called once.
     func drain(_ done: @escaping () -> Void) {
         for listener in listeners { listener.close() }
@@ -146,6 +150,9 @@ final class OutboundLink: Linked, HTTPConnectionOwner, ByteRelayObserver, Connec
             }
         }
     }
+
+    /// Unit: bytes.
+    var bytesHeld: Int { (http?.bytesHeld ?? 0) + (relay?.bytesHeld ?? 0) }
 
     func drain() {
         if let http {
