@@ -99,6 +99,54 @@ private struct Tally {
         tally.finish(atLeast: 500)
     }
 
+    /// Our own decoder could share a mistake with our encoder; the one of PyPI has another author.
+    @Test func `HPACK stories that we encode are read by an independent decoder`() throws {
+        struct Coded: Encodable {
+            struct Case: Encodable {
+                var size: Int?
+                var block: String
+                var fields: [[String]]
+
+                /// A size that is not there is null, not absent.
+                func encode(to encoder: any Swift.Encoder) throws {
+                    var container = encoder.container(keyedBy: Key.self)
+                    try container.encode(size, forKey: .size)
+                    try container.encode(block, forKey: .block)
+                    try container.encode(fields, forKey: .fields)
+                }
+                enum Key: CodingKey { case size, block, fields }
+            }
+            var name: String
+            var cases: [Case]
+        }
+        var stories: [Coded] = []
+        for path in try files("hpack", ".json") {
+            let story = try JSONDecoder().decode(Story.self, from: Data(content(path)))
+            let encoder = PlainEncoder()
+            stories.append(
+                Coded(name: path, cases: story.cases.map { item in
+                    if let size = item.header_table_size { encoder.encoder.allow(tableBytes: size) }
+                    return Coded.Case(size: item.header_table_size, block: hexadecimal(encoder.encode(item.fields)), fields: item.fields.map { [$0.0, $0.1] })
+                }))
+        }
+        let tree = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("weft-hpack-\(UUID().uuidString).json")
+        try JSONEncoder().encode(stories).write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let reader = Process()
+        reader.executableURL = URL(fileURLWithPath: "\(tree)/.build/peers/bin/python3")
+        reader.arguments = ["\(tree)/Tests/PeerTests/peers/hpack_reader.py", file.path]
+        let pipe = Pipe()
+        reader.standardOutput = pipe
+        try reader.run()
+        let said = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        reader.waitUntilExit()
+        let last = said.split(separator: "\n").last.map(String.init) ?? "it said nothing"
+        let total = stories.reduce(0) { $0 + $1.cases.count }
+        print("corpus hpack-independent passed \(last.replacing("read ", with: ""))")
+        #expect(reader.terminationStatus == 0 && total > 2_000 && last == "read \(total) of \(total)", "\(said.prefix(2_000))")
+    }
+
     private struct FrameCase: Decodable {
         struct Frame: Decodable {
             var length: Int
