@@ -312,11 +312,11 @@ static CRYPTO_ONCE groups_once = CRYPTO_ONCE_STATIC_INIT;
 static const char *groups = "X25519:P-256";
 
 static void choose_groups(void) {
+    // Asked of the provider: a context made to try it would draw chance, once in a process, and no two worlds in it would be the same.
+    EVP_KEYMGMT *hybrid = EVP_KEYMGMT_fetch(NULL, "X25519MLKEM768", NULL);
     // A share of each is sent (`*`), so that a peer without the hybrid needs no second hello. Older libraries know neither the group nor the mark.
-    static const char hybrid[] = "*X25519MLKEM768:*X25519:P-256";
-    SSL_CTX *context = SSL_CTX_new_ex(NULL, NULL, TLS_method());
-    if (context != NULL && SSL_CTX_set1_groups_list(context, hybrid)) groups = hybrid;
-    SSL_CTX_free(context);
+    if (hybrid != NULL) groups = "*X25519MLKEM768:*X25519:P-256";
+    EVP_KEYMGMT_free(hybrid);
     ERR_clear_error();
 }
 

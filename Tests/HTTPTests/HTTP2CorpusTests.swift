@@ -144,7 +144,7 @@ private struct Tally {
         let last = said.split(separator: "\n").last.map(String.init) ?? "it said nothing"
         let total = stories.reduce(0) { $0 + $1.cases.count }
         print("corpus hpack-independent passed \(last.replacing("read ", with: ""))")
-        #expect(reader.terminationStatus == 0 && total > 2_000 && last == "read \(total) of \(total)", "\(said.prefix(2_000))")
+        #expect(reader.terminationStatus == 0 && total > 1_840 && last == "read \(total) of \(total)", "\(said.prefix(2_000))")
     }
 
     private struct FrameCase: Decodable {

@@ -69,7 +69,7 @@ private func check(_ object: Value, _ schema: Value) -> [String] {
         if let items = schema.member("items") { walk(items, path + "[]") } else if schema.text("type") == "array" { Issue.record("\(path) has no items") }
     }
     let all = try definitions()
-    #expect(all.count == 8)
+    #expect(all.count == 9)
     for definition in all {
         let plural = definition.text("spec", "names", "plural") ?? ""
         #expect(definition.text("metadata", "name") == "\(plural).\(definition.text("spec", "group") ?? "")")
