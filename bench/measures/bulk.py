@@ -13,7 +13,7 @@ class Hop:
 
 
 def measure(bench):
-    rounds, seconds = bench.rounds((5, 0.4), (9, 2))
+    rounds, seconds = bench.rounds((3, 0.4), (9, 2))
 
     def load(hop):
         return bench.caller.flood(hop.target, seconds), seconds

@@ -10,7 +10,7 @@ def measure(bench):
         return {name: float(value) for name, value in re.findall(r"^([a-z0-9_]+) ([\d.]+)$", said, re.M)}
 
     directory = bench.place.directory
-    destination = values("destination", directory, "--seconds", 5 if bench.is_quick else 30)
+    destination = values("destination", directory, "--seconds", 3 if bench.is_quick else 30)
     injector = values("injector", directory, "--reviews", 300 if bench.is_quick else 2000)
     count = 1_000 if bench.is_quick else 10_000
     pods = values("pods", count)

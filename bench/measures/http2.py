@@ -19,7 +19,7 @@ def measure(bench):
         peer.prepare()
     running = [(proxy, [proxy.start()]) for proxy in [weft] + peers]
     weft.warm(running[0][1][0])
-    rounds, requests = bench.rounds((5, 5_000), (9, 60_000))
+    rounds, requests = bench.rounds((4, 4_000), (9, 60_000))
     rows, ratios = [], []
     goals = {"envoy": 0.35, "nghttpx": 1.0, "haproxy": None}
     for connections, streams in ((8, 32), (32, 1)):

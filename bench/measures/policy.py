@@ -87,7 +87,7 @@ class Target:
 
 
 def measure(bench):
-    rounds, requests = bench.rounds((5, 2_000), (15, 20_000))
+    rounds, requests = bench.rounds((4, 2_000), (15, 20_000))
     client = bench.weft.start()
     servers = {n: server.start() for n, server in enumerate(bench.weft_servers, 1)}
     profiles = [(Target(f"{count} route{'s' * (count > 1)} of a profile", address), [client]) for count, address in PROFILES.items()]
