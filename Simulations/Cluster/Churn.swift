@@ -48,16 +48,7 @@ extension Stories {
             func ready() -> Int64 { cluster.stored(.deployments, namespace: "demo").reduce(0) { $0 + ($1.value.number("status", "readyReplicas") ?? 0) } }
             try stage.wait("\(pods) ready pods", within: .minutes(10)) { ready() == Int64(deployments * 20) }
             stage.say("\(deployments * 20) pods are ready")
-            var ended: [CallResult] = []
-            var sent = 0
-            var isCalling = true
-            func next() {
-                guard isCalling else { return }
-                sent += 1
-                caller.call("api.demo", "/\(sent)", timeout: .seconds(10)) { ended.append($0) }
-                stage.world.after(.milliseconds(20)) { next() }
-            }
-            next()
+            let calls = SteadyCalls(stage, caller, "api.demo", every: .milliseconds(20))
             // A tenth of all pods goes each second, and comes back in the next but one.
             let step = max(1, deployments / 10)
             for second in 0..<20 {
@@ -76,11 +67,7 @@ extension Stories {
             for i in 0..<deployments { try scale(i, 20) }
             try stage.wait("all pods again", within: .minutes(10)) { ready() == Int64(deployments * 20) }
             stage.world.run(for: .seconds(5))
-            isCalling = false
-            try stage.wait("end of all calls") { ended.count == sent }
-            let failed = ended.filter { $0.status != 200 }
-            stage.say("\(sent) calls under churn, \(failed.count) failed\(failed.first.map { ", the first: \($0.summary)" } ?? "")")
-            try stage.check(failed.isEmpty, "no call fails")
+            try calls.end(" under churn")
             // What destination knows, against what the API server holds.
             var wrong: [String] = []
             for slice in cluster.stored(.endpointSlices, namespace: "demo") {

@@ -89,16 +89,7 @@ extension Stories {
         try cluster.apply(Manifest.servers(3))
         let caller = try cluster.ready("web").caller()
         for i in 0..<3 { try cluster.ready("api-\(i)") }
-        var ended: [CallResult] = []
-        var sent = 0
-        var isCalling = true
-        func next() {
-            guard isCalling else { return }
-            sent += 1
-            caller.call("api.demo", "/\(sent)", timeout: .seconds(10)) { ended.append($0) }
-            stage.world.after(.milliseconds(20)) { next() }
-        }
-        next()
+        let calls = SteadyCalls(stage, caller, "api.demo", every: .milliseconds(20))
         for i in 0..<3 {
             try cluster.apply(Manifest.server("api-\(i + 3)"))
             try cluster.ready("api-\(i + 3)")
@@ -106,10 +97,6 @@ extension Stories {
             try cluster.delete(.pods, "demo", "api-\(i)")
             stage.world.run(for: .seconds(5))
         }
-        isCalling = false
-        try stage.wait("end of all calls") { ended.count == sent }
-        let failed = ended.filter { $0.status != 200 }
-        stage.say("\(sent) calls during the restart, \(failed.count) failed\(failed.first.map { ", the first: \($0.summary)" } ?? "")")
-        try stage.check(failed.isEmpty, "not one call fails")
+        try calls.end(" during the restart")
     }
 }

@@ -24,16 +24,7 @@ extension Stories {
         try cluster.apply(Manifest.servers(2))
         let caller = try cluster.ready("web").caller()
         for i in 0..<2 { try cluster.ready("api-\(i)") }
-        var ended: [CallResult] = []
-        var sent = 0
-        var isCalling = true
-        func next() {
-            guard isCalling else { return }
-            sent += 1
-            caller.call("api.demo", "/\(sent)", timeout: .seconds(10)) { ended.append($0) }
-            stage.world.after(.milliseconds(100)) { next() }
-        }
-        next()
+        let calls = SteadyCalls(stage, caller, "api.demo", every: .milliseconds(100))
         func certified() -> Double { ["api-0", "api-1", "web"].map { cluster.pod($0)?.metric("control_identity_cert_refreshes_total") ?? 0 }.min() ?? 0 }
         for round in 1...3 {
             // The kernel's queue of hints overflows: the issuer's files are found by looking.
@@ -47,11 +38,7 @@ extension Stories {
             try stage.check(certified() > renewed, "issuer \(round) certifies everybody within three minutes")
             stage.say("issuer \(round) has certified everybody")
         }
-        isCalling = false
-        try stage.wait("end of all calls") { ended.count == sent }
-        let failed = ended.filter { $0.status != 200 }
-        stage.say("\(sent) calls, \(failed.count) failed\(failed.first.map { ", the first: \($0.summary)" } ?? "")")
-        try stage.check(failed.isEmpty, "no call fails")
+        try calls.end()
         let told = cluster.stored(.events, namespace: "linkerd").filter { $0.value.text("reason") == "IssuerUpdated" }.reduce(0) { $0 + ($1.value.number("count") ?? 1) }
         try stage.check(told == 3, "events tell of three issuers, not of \(told)")
     }
